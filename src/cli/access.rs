@@ -27,6 +27,10 @@ pub(super) struct ClientAccessArgs {
     /// are encrypted
     #[arg(long, global = true)]
     show_id: bool,
+    /// File with the ids of the nodes to use: one a line, and # begins a comment. Nodes with
+    /// other ids are passed over. All connections are encrypted
+    #[arg(long, value_name = "FILE", global = true)]
+    allow_ids: Option<PathBuf>,
 }
 
 /// Who may use a server.
@@ -51,10 +55,18 @@ pub(super) struct AccessArgs {
 impl ClientAccessArgs {
     /// See [`SecretArgs::tls_mode`].
     pub(super) fn tls_mode(&self, mode: TlsMode, is_udp: bool) -> Result<TlsMode, StartupError> {
-        match self.show_id {
-            true => required("--show-id", mode, is_udp),
-            false => self.secret.tls_mode(mode, is_udp),
+        match (self.show_id, &self.allow_ids) {
+            (true, _) => required("--show-id", mode, is_udp),
+            (false, Some(_)) => required("--allow-ids", mode, is_udp),
+            (false, None) => self.secret.tls_mode(mode, is_udp),
         }
+    }
+
+    /// The only ids that nodes may have, if there is a list.
+    pub(super) fn node_ids(&self) -> Result<Option<Arc<IdList>>, StartupError> {
+        let ids = self.allow_ids.as_deref().map(read_ids).transpose();
+        let ids = ids.map_err(|error| StartupError::new(Exit::System, error))?;
+        Ok(ids.map(Arc::new))
     }
 
     /// The key that servers are shown, if any.

@@ -241,6 +241,7 @@ pub(super) fn run_client(
     let settings = ReactorSettings {
         secret: args.access.secret.read()?,
         certificates: servers.certificates,
+        node_ids: servers.node_ids,
         ..reactor_settings(servers.tls, args.timeouts, args.rates)
     };
     let clock = Clock::with_suspends(Instant::now());
@@ -271,6 +272,7 @@ fn reactor_settings(
         tls: None,
         relay_tls,
         certificates: None,
+        node_ids: None,
         secret: None,
         timeouts,
         rates,

@@ -9,7 +9,7 @@ use crate::cli::relay_address::AutoServers;
 use crate::cli::relay_tls::{ClientTlsArgs, relay_tls};
 use crate::client::Task;
 use crate::jobs::{NodeTls, PeerSource, Query};
-use crate::tls::{Certificates, TlsConnector, TlsMode};
+use crate::tls::{Certificates, IdList, TlsConnector, TlsMode};
 
 /// The servers of a client.
 #[derive(Default)]
@@ -22,6 +22,8 @@ pub(super) struct ClientServers {
     pub(super) node_tls: NodeTls,
     /// The key that all of them are shown, if any.
     pub(super) certificates: Option<Arc<Certificates>>,
+    /// The only ids that nodes may have, if there is a list.
+    pub(super) node_ids: Option<Arc<IdList>>,
 }
 
 impl ClientServers {
@@ -43,8 +45,10 @@ impl ClientServers {
             return Err(StartupError::usage(mistake));
         }
         let mode = args.access.tls_mode(tls, args.udp)?;
+        let node_ids = args.access.node_ids()?;
         let servers = Self {
-            node_tls: NodeTls::new(mode, node_id),
+            node_tls: NodeTls::new(mode, node_id).with_allowed(node_ids.clone()),
+            node_ids,
             certificates: args.access.certificates()?,
             ..Self::default()
         };

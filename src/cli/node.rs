@@ -337,6 +337,7 @@ fn reactor_settings(
         tls: tls.acceptor,
         relay_tls: relays.iter().map(tls_of).collect::<Result<_, _>>()?,
         certificates: tls.certificates,
+        node_ids: None,
         secret,
         timeouts: args.timeouts.clone(),
         rates: args.rates,

@@ -286,6 +286,7 @@ pub(super) fn prepare(args: &RelayArgs) -> Result<PreparedRelay, StartupError> {
         tls: tls.acceptor,
         relay_tls: Vec::new(),
         certificates: None,
+        node_ids: None,
         secret: None,
         timeouts: Timeouts::default(),
         rates: RateLimits::default(),

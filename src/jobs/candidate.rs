@@ -56,7 +56,9 @@ pub(super) fn candidates(
     });
     let mut all: Vec<_> = holders.collect();
     if wanted.is_none() {
-        let others = context.nodes.iter().filter(|node| !known.contains(node));
+        let is_other =
+            |node: &&NodeAddress| !known.contains(node) && !context.node_tls.is_stranger(**node);
+        let others = context.nodes.iter().filter(is_other);
         all.extend(others.map(|node| (offers.len() + 1, Candidate::new(*node, None, 0))));
     }
     let mut counts: HashMap<(usize, IpAddr), usize> = HashMap::new();

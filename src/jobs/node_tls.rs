@@ -1,11 +1,13 @@
 //! Which connections to nodes are encrypted, and which keys the nodes must have.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
+use crate::close_reason::CloseReason;
 use crate::jobs::job::JobContext;
 use crate::protocol::{HolderItem, NodeAddress};
 use crate::role::PeerTls;
-use crate::tls::{KeyId, TlsMode};
+use crate::tls::{IdList, KeyId, TlsMode};
 
 /// What is known of the nodes.
 #[derive(Default, Debug)]
@@ -13,6 +15,10 @@ pub struct NodeTls {
     mode: TlsMode,
     /// The key that the user has pinned for the node that is asked instead of a relay.
     pinned: Option<KeyId>,
+    /// The only keys that nodes may have, if there is a list. The loop checks them.
+    allowed: Option<Arc<IdList>>,
+    /// Nodes that have not proved to have one of them.
+    strangers: BTreeSet<NodeAddress>,
     /// The ids that came with the holders of files since nodes were listed.
     ids: HashMap<NodeAddress, KeyId>,
     /// Nodes without an id that have refused plain text.
@@ -30,9 +36,17 @@ impl NodeTls {
         }
     }
 
+    /// Passes over all nodes that have other keys.
+    #[must_use]
+    pub fn with_allowed(self, allowed: Option<Arc<IdList>>) -> Self {
+        Self { allowed, ..self }
+    }
+
     /// How to connect to a node, which was listed with an id or without.
     fn of(&self, node: NodeAddress, listed: Option<KeyId>) -> PeerTls {
         let id = self.ids.get(&node).copied().or(listed);
+        let allowed = self.allowed.as_ref();
+        let id = id.filter(|id| allowed.is_none_or(|allowed| allowed.contains(id)));
         match (self.mode, self.pinned.or(id)) {
             (TlsMode::Off, _) => PeerTls::Plain,
             (_, Some(id)) => PeerTls::Key(id),
@@ -56,6 +70,20 @@ impl NodeTls {
                 None => self.ids.remove(&holder.node),
             };
         }
+    }
+
+    /// A connection to a node has ended. Returns whether the node is to be passed over.
+    pub(super) fn on_close(&mut self, node: NodeAddress, reason: &CloseReason) -> bool {
+        let is_stranger = self.allowed.is_some() && matches!(reason, CloseReason::TlsFailed(_));
+        if is_stranger {
+            self.strangers.insert(node);
+        }
+        is_stranger
+    }
+
+    /// Whether a node is to be passed over.
+    pub(super) fn is_stranger(&self, node: NodeAddress) -> bool {
+        self.strangers.contains(&node)
     }
 
     /// A node has refused plain text. Returns whether to connect to it anew, over TLS.
@@ -92,5 +120,20 @@ mod tests {
         tls.on_holders(&[holder(None)]);
         assert_eq!(tls.of(node, None), PeerTls::Plain);
         assert_eq!(tls.of(node, Some(first)), PeerTls::Key(first));
+    }
+
+    #[test]
+    fn the_word_of_a_relay_is_no_proof_of_a_listed_key() {
+        let node = NodeAddress::parse("127.0.0.1 9").expect("an address");
+        let [listed, other] = [KeyId::of(b"listed"), KeyId::of(b"other")];
+        let list = IdList::parse(&listed.to_string()).expect("a list");
+        let mut tls = NodeTls::new(TlsMode::Required, None).with_allowed(Some(Arc::new(list)));
+        assert_eq!(tls.of(node, Some(listed)), PeerTls::Key(listed));
+        // The loop then accepts listed keys only.
+        assert_eq!(tls.of(node, Some(other)), PeerTls::AnyKey);
+        assert!(!tls.on_close(node, &CloseReason::ConnectTimeout));
+        let failed = CloseReason::TlsFailed(std::io::ErrorKind::InvalidData.into());
+        assert!(tls.on_close(node, &failed) && tls.is_stranger(node));
+        assert!(!NodeTls::default().on_close(node, &failed));
     }
 }

@@ -286,6 +286,7 @@ impl JobRunner {
         if let PoolPeer::Node(node) = connection.peer
             && !connection.requests.is_empty()
         {
+            self.context.node_tls.on_close(node, reason);
             let unreachable = &mut self.context.unreachable;
             unreachable.on_close(node, reason, connector.now);
         }

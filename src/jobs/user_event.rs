@@ -38,6 +38,13 @@ pub enum UserEvent<'a> {
         /// Why.
         failure: &'a Failure<'a>,
     },
+    /// One of several nodes is none of those that the user allows.
+    StrangerPassedOver {
+        /// Which one.
+        source: &'a PeerSource,
+        /// How that was seen.
+        failure: &'a Failure<'a>,
+    },
     /// An answer cannot be shown.
     NotShown(&'a StoreError),
     /// The node that is asked instead of a relay has not answered.

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::role::PeerTls;
-use crate::tls::{Certificates, KeyId, ServerTrust, TlsConnector};
+use crate::tls::{Certificates, IdList, KeyId, ServerTrust, TlsConnector};
 
 /// The most keys of nodes whose connectors stay.
 const MAX_KEYS: usize = 1000;
@@ -17,6 +17,8 @@ pub(super) struct Connectors {
     relays: Vec<Option<TlsConnector>>,
     /// What nodes are shown, if anything.
     certificates: Option<Arc<Certificates>>,
+    /// The only keys that nodes may have, if there is a list.
+    node_ids: Option<Arc<IdList>>,
     any_key: Option<TlsConnector>,
     keys: HashMap<KeyId, TlsConnector>,
 }
@@ -25,10 +27,12 @@ impl Connectors {
     pub(super) fn new(
         relays: Vec<Option<TlsConnector>>,
         certificates: Option<Arc<Certificates>>,
+        node_ids: Option<Arc<IdList>>,
     ) -> Self {
         Self {
             relays,
             certificates,
+            node_ids,
             any_key: None,
             keys: HashMap::new(),
         }
@@ -57,7 +61,8 @@ impl Connectors {
             }
         };
         if connector.is_none() {
-            *connector = Some(new(ServerTrust::Any)?);
+            let ids = self.node_ids.clone();
+            *connector = Some(new(ids.map_or(ServerTrust::Any, ServerTrust::Listed))?);
         }
         Ok(connector.as_ref())
     }

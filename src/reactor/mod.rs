@@ -88,7 +88,7 @@ use crate::reactor::turn::PendingTurn;
 use crate::role::{Output, Role, Traffic};
 use crate::session::GroupSecret;
 use crate::timers::Timers;
-use crate::tls::{Certificates, TlsAcceptor, TlsConnector};
+use crate::tls::{Certificates, IdList, TlsAcceptor, TlsConnector};
 
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
@@ -117,6 +117,8 @@ pub struct ReactorSettings {
     pub relay_tls: Vec<Option<TlsConnector>>,
     /// The key that nodes are shown on encrypted connections, if any.
     pub certificates: Option<Arc<Certificates>>,
+    /// The only keys that nodes may have on encrypted connections, if there is such a list.
+    pub node_ids: Option<Arc<IdList>>,
     /// What both sides of an outgoing connection have to know, if anything. Such a connection
     /// is encrypted.
     pub secret: Option<Arc<GroupSecret>>,
@@ -220,7 +222,11 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             max_refusals: descriptors.refusals,
             memory: QueuedMemory::default(),
             handshakes: Handshakes::new(limits, now),
-            connectors: Connectors::new(settings.relay_tls.clone(), settings.certificates.clone()),
+            connectors: Connectors::new(
+                settings.relay_tls.clone(),
+                settings.certificates.clone(),
+                settings.node_ids.clone(),
+            ),
             throttle: Throttle::new(settings.rates, now),
             timers: Timers::new(now, TIMER_KINDS),
             turns: Vec::new(),

@@ -9,7 +9,8 @@ pub enum PeerTls {
     Plain,
     /// As configured in the reactor for the relay with this index.
     Configured(usize),
-    /// The connection is encrypted. The other side may have any key.
+    /// The connection is encrypted. The other side may have any key, or any of those that the
+    /// reactor allows.
     AnyKey,
     /// The connection is encrypted. The other side must have this key.
     Key(KeyId),

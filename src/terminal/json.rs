@@ -15,7 +15,8 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::RelayFailed(query, failure) => relay_failed(query, failure),
         UserEvent::NoAnswer(_, failure) => error("node", failure),
         UserEvent::NoNodes { failure, .. } => error("relay", failure),
-        UserEvent::SourceFailed { source, failure } => {
+        UserEvent::SourceFailed { source, failure }
+        | UserEvent::StrangerPassedOver { source, failure } => {
             json!({source.kind(): source.name, "failed": failure.to_string()})
         }
         UserEvent::NotShown(why) => error("not shown", why),

@@ -254,7 +254,9 @@ impl User for Screen {
             }
             (
                 Style::Human { verbose, .. },
-                UserEvent::SentBytes(..) | UserEvent::SourceAnswered { .. },
+                UserEvent::SentBytes(..)
+                | UserEvent::SourceAnswered { .. }
+                | UserEvent::StrangerPassedOver { .. },
             ) => verbose,
             (Style::Human { quiet, verbose, .. }, _) => {
                 let is_step = verbose && is_progress;

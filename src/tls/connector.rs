@@ -17,6 +17,7 @@ use rustls::{
 
 use crate::tls::certificates::Certificates;
 use crate::tls::error::UnexpectedKey;
+use crate::tls::id_list::IdList;
 use crate::tls::key_id::KeyId;
 use crate::tls::relay_trust::RelayTrust;
 use crate::tls::signature_check::SignatureCheck;
@@ -31,6 +32,8 @@ pub enum ServerTrust {
     Any,
     /// This key.
     Key(KeyId),
+    /// One of these keys.
+    Listed(Arc<IdList>),
     /// The one of the relay.
     Relay(Arc<RelayTrust>),
 }
@@ -71,7 +74,7 @@ impl TlsConnector {
             None => builder.with_no_client_auth(),
         };
         config.enable_sni = false;
-        if let ServerTrust::Any = trust {
+        if let ServerTrust::Any | ServerTrust::Listed(_) = trust {
             // Its connections lead to several servers, which know no tickets of each other.
             config.resumption = Resumption::disabled();
         }
@@ -102,7 +105,7 @@ impl TlsConnector {
     pub fn accept_plain(&self) -> bool {
         match &self.trust {
             ServerTrust::Relay(relay) => relay.accept_plain(),
-            ServerTrust::Any | ServerTrust::Key(_) => false,
+            ServerTrust::Any | ServerTrust::Key(_) | ServerTrust::Listed(_) => false,
         }
     }
 }
@@ -135,6 +138,8 @@ impl ServerCertVerifier for TrustedKey {
             ServerTrust::Any => Ok(()),
             ServerTrust::Key(known) if *known == id => Ok(()),
             ServerTrust::Key(_) => Err(format!("another key, {id}, than the one that is expected")),
+            ServerTrust::Listed(ids) if ids.contains(&id) => Ok(()),
+            ServerTrust::Listed(_) => Err(format!("{id} is not in --allow-ids")),
             ServerTrust::Relay(relay) => relay.check(id),
         };
         result.map_err(refused)?;

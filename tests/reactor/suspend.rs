@@ -72,6 +72,7 @@ fn a_deadline_that_passed_during_a_suspend_is_met_at_once() {
         tls: None,
         relay_tls: Vec::new(),
         certificates: None,
+        node_ids: None,
         secret: None,
         limits: Limits::default(),
         timeouts: Timeouts::default(),

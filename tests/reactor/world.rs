@@ -255,6 +255,7 @@ impl World {
             tls: None,
             relay_tls: Vec::new(),
             certificates: None,
+            node_ids: None,
             secret: None,
             limits,
             timeouts,

@@ -93,6 +93,9 @@ impl User for RecordingUser {
             UserEvent::SourceFailed { source, failure } => {
                 format!("{} failed: {failure}", source.name)
             }
+            UserEvent::StrangerPassedOver { source, failure } => {
+                format!("{} is a stranger: {failure}", source.name)
+            }
             UserEvent::NotShown(error) => format!("not shown: {error}"),
             UserEvent::RelayFailed(query, failure) => {
                 format!("the relay failed: {failure} ({query:?})")

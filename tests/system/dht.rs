@@ -1,13 +1,14 @@
 //! Nodes of a group on the DHT, and clients that find them there. The DHT is one of the test's
 //! own, on loopback.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use mainline::Testnet;
 use rustix::process::Signal;
 
-use crate::support::{ProgramOutput, SECRET, SecretFile, Server, folder, run};
+use crate::support::{ProgramOutput, SECRET, SecretFile, Server, folder, run, server_id};
 
 /// The members of a new DHT, and the flags to join it. A node looks the names of hosts up in
 /// its sandbox.
@@ -23,10 +24,18 @@ fn dht() -> (Testnet, Vec<String>) {
 
 /// Starts a node that has no relay.
 fn announced_node(share: &Path, group: &str, dht: &[String]) -> Server {
+    announced(announced_node_command(share, group, dht))
+}
+
+fn announced_node_command(share: &Path, group: &str, dht: &[String]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peer-node"));
     command.args(["--dht", "--group", group]).args(dht);
     command.args(["--listen", "127.0.0.1", "--no-hashes", "--share"]);
     command.arg(share);
+    command
+}
+
+fn announced(command: Command) -> Server {
     let node = Server::start(command);
     node.log_until("announced on the DHT as");
     node
@@ -73,6 +82,59 @@ fn a_node_that_left_costs_nothing_but_a_line() {
     let (ip, port) = (gone.address().ip(), gone.address().port());
     let expected = format!("node {ip} port {port}: connect failed: Connection refused");
     assert!(output.stderr.contains(&expected), "{}", output.stderr);
+}
+
+#[test]
+fn nodes_whose_ids_are_not_listed_are_passed_over() {
+    let (_dht, flags) = dht();
+    let shares = [
+        folder(&[("a", b"A"), ("both", b"right")]),
+        folder(&[("b", b"B"), ("both", b"wrong")]),
+        folder(&[("c", b"C")]),
+    ];
+    let state = folder(&[]);
+    let mut nodes = [0, 1, 2].map(|number| {
+        let mut command = announced_node_command(shares[number].path(), "g", &flags);
+        command.env("XDG_STATE_HOME", state.path().join(number.to_string()));
+        let mut node = announced(command);
+        let id = server_id(&mut node);
+        (node, id)
+    });
+    let list = state.path().join("ids");
+    let allow = |ids: &[&str]| fs::write(&list, ids.join("\n")).expect("a file");
+    let list = list.to_str().expect("a text");
+    allow(&[&nodes[0].1, &nodes[2].1]);
+    let client = |args: &[&str], code| {
+        let args = [&["--allow-ids", list], args].concat();
+        client("g", &flags, &args).expect_code(code)
+    };
+    let output = client(&["ls"], 0);
+    assert_eq!(output.text(), "1 - 1 a\n5 - 1 both\n1 - 1 c\n");
+    assert_eq!(output.stderr, "");
+    assert_eq!(client(&["get", "both"], 0).text(), "right");
+    let output = client(&["get", "b"], 1);
+    assert!(!output.stderr.contains("passed over"), "{}", output.stderr);
+    let output = client(&["-v", "ls"], 0);
+    let (stranger, id) = &nodes[1];
+    let address = format!(
+        "{} port {}",
+        stranger.address().ip(),
+        stranger.address().port()
+    );
+    let expected =
+        format!("node {address} is passed over: TLS failed: {id} is not in --allow-ids\n");
+    assert!(output.stderr.contains(&expected), "{}", output.stderr);
+    // Nobody is left.
+    allow(&[]);
+    let output = client(&["ls"], 3);
+    assert!(
+        output.stderr.contains("is not in --allow-ids"),
+        "{}",
+        output.stderr
+    );
+    for (node, _) in &mut nodes {
+        assert_eq!(node.stop(), Some(0));
+    }
 }
 
 #[test]

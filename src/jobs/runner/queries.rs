@@ -166,9 +166,9 @@ impl JobRunner {
             let query = query.retry(target, &self.context.limits);
             return self.send_query(connector, id, query);
         }
-        let Some(job) = self.jobs.get_mut(&id) else {
+        if !self.jobs.contains_key(&id) {
             return;
-        };
+        }
         let Some(open) = self.open_queries.get_mut(&target.open) else {
             return;
         };
@@ -191,14 +191,14 @@ impl JobRunner {
             Ok(answer) => self.on_source_answer(&target, answer, connector.now),
             Err(failure) => {
                 open.remove(target.source);
-                let is_failed = open.is_failed();
-                if open.has_several_sources() && self.sources.on_failure(target.source) {
-                    let source = self.sources.get(target.source);
-                    let failure = &failure;
-                    let event = UserEvent::SourceFailed { source, failure };
-                    self.context.user.on_event(event);
+                let (is_failed, are_several) = (open.is_failed(), open.has_several_sources());
+                if are_several {
+                    self.on_source_failure(&target, &failure, reason);
                 }
-                if is_failed && let Some(open) = self.open_queries.remove(&target.open) {
+                if is_failed
+                    && let Some(open) = self.open_queries.remove(&target.open)
+                    && let Some(job) = self.jobs.get_mut(&id)
+                {
                     let answer = Err(failure);
                     let step = job.on_answer(&mut self.context, &open.query, answer, connector.now);
                     return self.execute(connector, id, step, current);
@@ -206,6 +206,25 @@ impl JobRunner {
             }
         }
         self.finish_if_complete(connector, target.open, current);
+    }
+
+    /// One of several sources fails.
+    fn on_source_failure(
+        &mut self,
+        target: &QueryTarget,
+        failure: &Failure<'_>,
+        reason: &CloseReason,
+    ) {
+        let node_tls = &mut self.context.node_tls;
+        let is_stranger = |node| node_tls.on_close(node, reason);
+        let is_stranger = target.node.is_some_and(is_stranger);
+        if self.sources.on_failure(target.source) {
+            let source = self.sources.get(target.source);
+            self.context.user.on_event(match is_stranger {
+                true => UserEvent::StrangerPassedOver { source, failure },
+                false => UserEvent::SourceFailed { source, failure },
+            });
+        }
     }
 
     /// A source has answered an open query.
