@@ -212,12 +212,14 @@ pub(super) fn run_client(
 ) -> Result<Exit, StartupError> {
     let prompt_settings = prompt_settings(&args)?;
     let (limits, max_downloads) = job_limits(&args);
+    args.relay.browse.patience = limits.wait;
     let (task, destination) = task(args.command.take(), output)?;
     let servers = ClientServers::find(&args, &task)?;
     // The lines of a list are names, not choices.
     let can_choose = !args.reporter.json && is_interactive() && !matches!(task, Task::GetList(_));
     let reads_lines = reads_lines(&task, can_choose);
     let is_prompt = task == Task::Prompt && is_interactive();
+    let nodes = servers.nodes_if(task == Task::Prompt || !limits.wait.is_zero());
     let saves_files = destination.is_some();
     let saves_many = is_prompt || destination.as_ref().is_some_and(Destination::takes_many);
     let style = style(&args.reporter, saves_files);
@@ -247,6 +249,7 @@ pub(super) fn run_client(
     let clock = Clock::with_suspends(Instant::now());
     let mut reactor = build_reactor(client, settings, Vec::new(), sockets, clock)?;
     handle_signals(&mut reactor, signals, is_prompt)?;
+    args.relay.follow_nodes(nodes, reactor.handle())?;
     let _prompt = reads_lines
         .then(|| prompt::start(requests, reactor.handle(), output, prompt_settings))
         .transpose()
@@ -302,7 +305,7 @@ fn handle_signals(
     if is_prompt {
         signals.retain(|signal| *signal != SIGINT);
         let handle = reactor.handle();
-        signals::handle_interrupts(move || handle.send(TerminalEvent::InterruptSignal))?;
+        signals::handle_interrupts(move || handle.send(TerminalEvent::InterruptSignal.into()))?;
     }
     stop_on_signals(reactor, &signals)?;
     signals::end_on_second(Exit::Interrupted, &signals)

@@ -92,6 +92,14 @@ impl ClientServers {
         Ok(self)
     }
 
+    /// The servers, if all of them are nodes and the caller wants them.
+    pub(super) fn nodes_if(&self, is_wanted: bool) -> Vec<PeerSource> {
+        match is_wanted && self.sources.iter().all(|source| source.is_node) {
+            true => self.sources.clone(),
+            false => Vec::new(),
+        }
+    }
+
     /// All addresses of relays.
     pub(super) fn relay_addresses(&self) -> Vec<SocketAddr> {
         let relays = self.sources.iter().filter(|source| !source.is_node);

@@ -1,7 +1,11 @@
 //! The flags of discovery: how a server announces itself, and how `auto` finds it.
 
+use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use log::warn;
 
 use crate::cli::{Exit, StartupError};
 pub(super) use crate::discovery::ServiceKind;
@@ -45,7 +49,7 @@ impl AnnounceArgs {
             return Ok(None);
         }
         if addresses.iter().all(|address| address.ip().is_loopback()) {
-            log::warn!(
+            warn!(
                 target: OPERATOR,
                 "announced on this machine only: to be found by others, listen at an address of \
                  the network, such as --listen 0.0.0.0"
@@ -66,6 +70,9 @@ impl AnnounceArgs {
 /// How long to look for servers on the network, and on the DHT, where many are asked in turn.
 const NETWORK_TIME: Duration = Duration::from_secs(2);
 const DHT_TIME: Duration = Duration::from_secs(20);
+/// How long to pause before the next look.
+const NETWORK_PAUSE: Duration = Duration::from_secs(5);
+const DHT_PAUSE: Duration = Duration::from_secs(30);
 
 /// How `auto` and `dht:NAME` look for servers.
 #[derive(Clone, clap::Args)]
@@ -82,6 +89,9 @@ pub(super) struct BrowseArgs {
     /// public DHT]
     #[arg(long, value_name = "HOST:PORT", global = true, help_heading = HEADING)]
     dht_bootstrap: Vec<String>,
+    /// How long to look again while there is no server.
+    #[arg(skip)]
+    pub(super) patience: Duration,
 }
 
 impl BrowseArgs {
@@ -101,31 +111,97 @@ impl BrowseArgs {
         };
         let time = self.discovery_time.unwrap_or(NETWORK_TIME);
         let is_wanted = |found: &FoundService| id.is_none() || found.id == id;
-        let found = browse(kinds, time, self.max_found, is_wanted)
-            .map_err(StartupError::system("cannot look for servers"))?;
+        let missing = format!("{missing} is announced on this network");
+        let found = self.look(&missing, NETWORK_PAUSE, || {
+            let found = browse(kinds, time, self.max_found, is_wanted)?;
+            Ok(found.into_iter().filter_map(source).collect())
+        });
+        let found = found.map_err(StartupError::system("cannot look for servers"))?;
         if found.is_empty() {
             let text = format!(
-                "{missing} is announced on this network; start a relay with relay-server \
-                 --announce, or write its address"
+                "{missing}; start a relay with relay-server --announce, or write its address"
             );
             return Err(StartupError::new(Exit::Host, text));
         }
-        Ok(found.into_iter().filter_map(source).collect())
+        Ok(found)
     }
 
     /// Finds the nodes of a group. At least one.
     pub(super) fn find_group(&self, name: &str) -> Result<Vec<PeerSource>, StartupError> {
         let time = self.discovery_time.unwrap_or(DHT_TIME);
-        let nodes = self.dht().find(DhtGroup::new(name), time, self.max_found);
+        let missing = format!("no node of the group {name} is on the DHT");
+        let nodes = self.look(&missing, DHT_PAUSE, || {
+            let nodes = self.dht().find(DhtGroup::new(name), time, self.max_found)?;
+            Ok(nodes.into_iter().map(node_source).collect())
+        });
         let nodes = nodes.map_err(StartupError::system("cannot join the DHT"))?;
         if nodes.is_empty() {
-            let text = format!(
-                "no node of the group {name} is on the DHT; start one with peer-node --dht \
-                 --group NAME"
-            );
+            let text = format!("{missing}; start one with peer-node --dht --group NAME");
             return Err(StartupError::new(Exit::Host, text));
         }
-        Ok(nodes.into_iter().map(node_source).collect())
+        Ok(nodes)
+    }
+
+    /// Looks for servers until there are some, or the patience ends.
+    fn look(
+        &self,
+        missing: &str,
+        pause: Duration,
+        find: impl Fn() -> io::Result<Vec<PeerSource>>,
+    ) -> io::Result<Vec<PeerSource>> {
+        let end = Instant::now() + self.patience;
+        let mut has_reported = false;
+        loop {
+            let found = find()?;
+            let left = end.saturating_duration_since(Instant::now());
+            if !found.is_empty() || left.is_zero() {
+                return Ok(found);
+            }
+            if !std::mem::replace(&mut has_reported, true) {
+                let seconds = self.patience.as_secs_f64();
+                warn!(target: OPERATOR, "{missing}; waiting up to {seconds} s");
+            }
+            thread::sleep(pause.min(left));
+        }
+    }
+
+    /// Starts a thread that looks for nodes again and again, of a group on the DHT or else of
+    /// the network, and passes on those that are not `known`, until there are `--max-found`.
+    pub(super) fn follow_nodes(
+        &self,
+        group: Option<String>,
+        mut known: Vec<PeerSource>,
+        on_found: impl Fn(Vec<PeerSource>) + Send + 'static,
+    ) -> io::Result<()> {
+        let browse = Self {
+            patience: Duration::ZERO,
+            ..self.clone()
+        };
+        let body = move || {
+            while known.len() < browse.max_found {
+                let found = match &group {
+                    Some(name) => {
+                        thread::sleep(DHT_PAUSE);
+                        browse.find_group(name)
+                    }
+                    None => {
+                        thread::sleep(NETWORK_PAUSE);
+                        browse.find(None, true)
+                    }
+                };
+                let mut new = found.unwrap_or_default();
+                new.retain(|source| source.is_node && !known.contains(source));
+                new.truncate(browse.max_found - known.len());
+                if !new.is_empty() {
+                    known.extend(new.iter().cloned());
+                    on_found(new);
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("discovery".into())
+            .spawn(body)?;
+        Ok(())
     }
 
     /// The DHT to use.

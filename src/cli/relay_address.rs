@@ -12,9 +12,11 @@ use crate::cli::discovery::BrowseArgs;
 use crate::cli::group::group_name;
 use crate::cli::host_port::{HostPort, host_and_port, missing_port};
 use crate::cli::{StartupError, values};
+use crate::client::ClientMessage;
 use crate::jobs::PeerSource;
 use crate::logging::OPERATOR;
 use crate::protocol::Port;
+use crate::reactor::Handle;
 use crate::tls::KeyId;
 
 /// The environment variable that stands in for the relay's address.
@@ -200,6 +202,26 @@ impl RelayAddressArgs {
             warn!(target: OPERATOR, "{}", failure.text);
         }
         Ok(found)
+    }
+
+    /// Starts a thread that looks for further nodes, if `known` are nodes that were found, and
+    /// tells the client of them.
+    pub(super) fn follow_nodes(
+        &self,
+        known: Vec<PeerSource>,
+        client: Handle<ClientMessage>,
+    ) -> Result<(), StartupError> {
+        let on_found = move |nodes| client.send(ClientMessage::NodesFound(nodes));
+        let Ok([chosen]) = <[ChosenRelay; 1]>::try_from(self.chosen().unwrap_or_default()) else {
+            return Ok(());
+        };
+        let started = match chosen {
+            _ if known.is_empty() => Ok(()),
+            ChosenRelay::Auto => self.browse.follow_nodes(None, known, on_found),
+            ChosenRelay::Group(name) => self.browse.follow_nodes(Some(name), known, on_found),
+            ChosenRelay::At(_) => Ok(()),
+        };
+        started.map_err(StartupError::system("cannot start a thread"))
     }
 
     /// Starts a thread that looks a relay up for each request, and passes its addresses on.

@@ -15,7 +15,7 @@ pub(super) fn run(
     writer: Option<FileWriterThread>,
 ) -> Result<(TaskResult, LoopOutcome), StartupError> {
     let handle = reactor.handle();
-    let on_results = move || handle.send(TerminalEvent::FilesCommitted);
+    let on_results = move || handle.send(TerminalEvent::FilesCommitted.into());
     let thread = writer
         .map(|writer| writer.start(on_results))
         .transpose()

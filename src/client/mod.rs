@@ -1,6 +1,7 @@
 //! The client: runs the jobs of one command at a time, or one chat, for its user.
 
 mod chat;
+mod client_message;
 mod gets;
 mod input;
 
@@ -8,11 +9,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+pub use client_message::ClientMessage;
+
 use crate::client::chat::Chat;
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::jobs::{
     Choices, FilePattern, FileSearch, FinishedJob, GetQueue, Job, JobConnection, JobResult,
-    JobRunner, PromptKind, Query, TaskResult, TerminalEvent,
+    JobRunner, PromptKind, Query, TaskResult,
 };
 use crate::protocol::{FileName, HashPrefix, NodeAddress, Text};
 use crate::role::{ConnId, Context, Input, PeerTls, ReadNext, Role, UdpPeer};
@@ -262,7 +265,7 @@ impl Role for Client {
     type Session = ClientSession;
     /// The client sends no files.
     type File = std::os::fd::OwnedFd;
-    type Message = TerminalEvent;
+    type Message = ClientMessage;
 
     fn start(&mut self, context: &mut Context<'_, Self>) {
         let job = match &self.task {
@@ -360,8 +363,11 @@ impl Role for Client {
         self.on_udp_outcomes(context, outcomes);
     }
 
-    fn on_message(&mut self, context: &mut Context<'_, Self>, message: TerminalEvent) {
-        self.on_terminal_event(context, message);
+    fn on_message(&mut self, context: &mut Context<'_, Self>, message: ClientMessage) {
+        match message {
+            ClientMessage::Terminal(event) => self.on_terminal_event(context, event),
+            ClientMessage::NodesFound(nodes) => self.jobs.add_sources(nodes),
+        }
     }
 
     fn next_deadline(&self) -> Option<Instant> {

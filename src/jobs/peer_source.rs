@@ -85,13 +85,19 @@ struct ListedSource {
 
 impl PeerSources {
     pub(super) fn new(sources: Vec<PeerSource>) -> Self {
+        let mut all = Self(Vec::new());
+        all.add(sources);
+        all
+    }
+
+    pub(super) fn add(&mut self, sources: Vec<PeerSource>) {
         let listed = |source| ListedSource {
             source,
             address: 0,
             passed_over_until: None,
             is_failure_known: false,
         };
-        Self(sources.into_iter().map(listed).collect())
+        self.0.extend(sources.into_iter().map(listed));
     }
 
     /// Whether there is more than one.

@@ -122,6 +122,15 @@ impl JobRunner {
         self.sources.addresses(source)
     }
 
+    /// Asks these sources, too, from the next query on.
+    pub fn add_sources(&mut self, sources: Vec<PeerSource>) {
+        self.sources.add(sources);
+        self.context.has_several_sources = self.sources.are_several();
+        if self.context.is_direct {
+            self.context.nodes = ListedNodes::from(self.sources.nodes());
+        }
+    }
+
     /// The source of this index has these addresses now.
     pub fn set_addresses(&mut self, source: usize, addresses: Vec<SocketAddr>) {
         self.sources.set_addresses(source, addresses);

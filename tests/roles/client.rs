@@ -206,7 +206,7 @@ impl goldenscript::Runner for Play {
         }
         let stage = self.stage.as_mut().ok_or("start with: client")?;
         if let Some(message) = self.keyboard.press(command)? {
-            stage.call(|client, context| client.on_message(context, message));
+            stage.call(|client, context| client.on_message(context, message.into()));
             return Ok(stage.take_text() + &self.keyboard.completed());
         }
         match command.name.as_str() {

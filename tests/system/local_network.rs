@@ -2,7 +2,7 @@
 //! need network namespaces; where the system allows none, they test nothing.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -316,6 +316,41 @@ fn without_a_relay_the_nodes_themselves_are_asked() {
         output.stderr,
         format!("peer-client: no relay {IS_ANNOUNCED}\n")
     );
+}
+
+#[test]
+fn a_download_that_waits_looks_for_nodes_again() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let there = here.neighbour();
+    let mut command = here.command(env!("CARGO_BIN_EXE_peer-client"));
+    command.args(["auto", "get", "late", "--wait", "50"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut client = RunningProgram::start(&mut command);
+    let mut stderr = BufReader::new(client.child.stderr.take().expect("a pipe"));
+    let mut wait_for = |text: &str| {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            let length = stderr.read_line(&mut line).expect("a line");
+            assert!(length > 0, "never: {text}");
+        }
+    };
+    // Nobody is there, then a node without the file, then one that has it.
+    wait_for("no relay and no node is announced on this network; waiting up to 50 s");
+    let shares = [
+        folder(&[("other", b"")]),
+        folder(&[("late", b"it is there")]),
+    ];
+    let _first = announced_node(&there, shares[0].path());
+    wait_for("waiting up to");
+    let _second = announced_node(&there, shares[1].path());
+    assert_eq!(client.wait(), Some(0));
+    let mut content = String::new();
+    let mut stdout = client.child.stdout.take().expect("a pipe");
+    stdout.read_to_string(&mut content).expect("a text");
+    assert_eq!(content, "it is there");
 }
 
 #[test]

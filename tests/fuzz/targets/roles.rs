@@ -127,6 +127,6 @@ pub fn client(data: &[u8]) {
     machine.observer.is_client = true;
     run(&mut machine, data, |machine, line| {
         let typed = TerminalEvent::Typed(line.to_owned());
-        machine.call(|client, context| client.on_message(context, typed));
+        machine.call(|client, context| client.on_message(context, typed.into()));
     });
 }
