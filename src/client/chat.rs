@@ -1,15 +1,18 @@
 //! A chat: the client listens for messages, sends messages on the same connection,
 //! and shows the messages that arrive. One message is outstanding at a time: the
-//! user can type the next one when the relay has answered.
+//! user can type the next one when the relay has answered. A chat with nobody in particular
+//! listens at all relays, and an answer goes through the relay of the message.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, ClientSession};
+use crate::client::Client;
+use crate::client::chat_relay::ChatRelay;
 use crate::close_reason::CloseReason;
-use crate::jobs::{BLANKS, Failure, Listing, PromptKind, Query, TaskResult, User, UserEvent};
+use crate::jobs::{
+    BLANKS, Failure, Listing, PeerSource, PromptKind, Query, TaskResult, User, UserEvent,
+};
 use crate::protocol::{Delivery, ErrorCode, NodeAddress, Text};
-use crate::relay_link::{Backoff, MessageSubscription, SubscriptionEvent};
+use crate::relay_link::SubscriptionEvent;
 use crate::role::{ConnId, Context, Input, Output, ReadNext};
 
 /// A message that was refused as too fast is sent again after this time: every
@@ -21,24 +24,27 @@ pub(super) const QUIT: &str = "/quit";
 
 /// A chat.
 pub(super) struct Chat {
-    /// The index of the relay, and its addresses; unknown until they are set.
-    relay_index: usize,
-    relay: Backoff,
-    subscription: MessageSubscription,
+    /// The relays, until they fail.
+    relays: Vec<ChatRelay>,
     /// Whether the user types messages; else there is one message only.
     is_typed: bool,
     /// Where typed messages go, instead of to the last sender.
     to: Option<NodeAddress>,
     /// The message that the relay has not answered, or that is not sent yet.
     pending: Option<Query>,
+    /// The index of the relay that has got it.
+    sent_to: Option<usize>,
     resend: Resend,
-    last_sender: Option<NodeAddress>,
+    /// With the index of the relay.
+    last_sender: Option<(NodeAddress, usize)>,
     /// How long to show messages after the last one was sent, and until when.
     wait: Duration,
     deadline: Option<Instant>,
     /// The connection is about to close, and the user knows the reason.
     is_closing: bool,
     result: TaskResult,
+    /// Whether messages arrive, or did.
+    is_open: bool,
     /// The user can type the next message.
     needs_prompt: bool,
 }
@@ -57,18 +63,18 @@ impl Chat {
     /// A chat with `to`, or with the last sender.
     pub(super) fn new(to: Option<NodeAddress>, wait: Duration) -> Self {
         Self {
-            relay_index: 0,
-            relay: Backoff::new(Vec::new(), 0),
-            subscription: MessageSubscription::new(None),
+            relays: Vec::new(),
             is_typed: true,
             to,
             pending: None,
+            sent_to: None,
             resend: Resend::NotNeeded,
             last_sender: None,
             wait,
             deadline: None,
             is_closing: false,
             result: TaskResult::Success,
+            is_open: false,
             needs_prompt: false,
         }
     }
@@ -90,19 +96,10 @@ impl Chat {
         }
     }
 
-    /// Connects to the relay of this index, at one of its addresses.
-    pub(super) fn start(&mut self, out: &mut Output<Client>, relay: usize, at: Vec<SocketAddr>) {
-        (self.relay_index, self.relay) = (relay, Backoff::new(at, 0));
-        self.connect(out);
-    }
-
-    fn connect(&self, out: &mut Output<Client>) {
-        if let Some(address) = self.relay.address() {
-            out.dial(
-                address,
-                ClientSession::MessageSubscription(self.relay_index),
-            );
-        }
+    /// Connects to these relays, at least one; each has its index.
+    pub(super) fn start(&mut self, out: &mut Output<Client>, relays: Vec<(usize, PeerSource)>) {
+        let connect = |(index, source)| ChatRelay::connect(out, index, source);
+        self.relays = relays.into_iter().map(connect).collect();
     }
 
     /// When to call [`Chat::on_timer`].
@@ -125,26 +122,33 @@ impl Chat {
         (result, std::mem::take(&mut self.needs_prompt))
     }
 
-    /// Reads input from the relay.
+    /// Reads input from the relay of this index.
     pub(super) fn on_input(
         &mut self,
         context: &mut Context<'_, Client>,
-        conn: ConnId,
+        (index, conn): (usize, ConnId),
         user: &mut dyn User,
         input: Input<'_>,
     ) -> ReadNext {
-        let (next, event) = self.subscription.on_input(context.out, conn, input);
+        let position = self.position(index).filter(|_| !self.is_closing);
+        let Some(position) = position else {
+            return ReadNext::Close(CloseReason::Completed);
+        };
+        let subscription = &mut self.relays[position].subscription;
+        let (next, event) = subscription.on_input(context.out, conn, input);
         match event {
             // The reason is reported when the connection has closed.
             None | Some(SubscriptionEvent::Replaced) => {}
             Some(SubscriptionEvent::Open(address)) => {
                 user.on_event(UserEvent::Listening(address));
-                self.needs_prompt = !self.send_pending(context.out);
+                let is_first = !std::mem::replace(&mut self.is_open, true);
+                self.needs_prompt |= !self.send_pending(context.out) && is_first;
             }
             Some(SubscriptionEvent::Refused(code, text)) => {
-                self.fail(user, &Failure::Error(code, text.into_owned()));
+                self.lose(user, position, &Failure::Error(code, text.into_owned()));
             }
             Some(SubscriptionEvent::Message(message)) => {
+                self.last_sender = Some((message.from, index));
                 if !self.on_message(user, &message) {
                     return ReadNext::Close(CloseReason::Completed);
                 }
@@ -153,6 +157,7 @@ impl Chat {
             Some(SubscriptionEvent::NotSent(_, ErrorCode::SLOW_DOWN, text))
                 if self.resend == Resend::NotNeeded =>
             {
+                self.sent_to = None;
                 self.resend = Resend::At(context.now + SLOW_DOWN, text.into_owned());
             }
             Some(SubscriptionEvent::NotSent(_, code, text)) => {
@@ -162,9 +167,12 @@ impl Chat {
         next
     }
 
+    fn position(&self, index: usize) -> Option<usize> {
+        self.relays.iter().position(|relay| relay.index == index)
+    }
+
     /// Returns false if the message cannot be shown.
     fn on_message(&mut self, user: &mut dyn User, message: &Delivery<'_>) -> bool {
-        self.last_sender = Some(message.from);
         let Err(error) = user.show(Listing::Message(message)) else {
             return true;
         };
@@ -177,7 +185,7 @@ impl Chat {
     }
 
     fn on_sent(&mut self, user: &mut dyn User, now: Instant) {
-        self.pending = None;
+        (self.pending, self.sent_to) = (None, None);
         self.resend = Resend::NotNeeded;
         if self.is_typed {
             self.needs_prompt = true;
@@ -189,7 +197,7 @@ impl Chat {
     }
 
     fn on_not_sent(&mut self, user: &mut dyn User, code: ErrorCode, text: String) -> ReadNext {
-        self.resend = Resend::NotNeeded;
+        (self.resend, self.sent_to) = (Resend::NotNeeded, None);
         if let Some(query) = self.pending.take() {
             let failure = Failure::Error(code, text);
             user.on_event(UserEvent::RelayFailed(&query, &failure));
@@ -206,43 +214,58 @@ impl Chat {
         ReadNext::Close(CloseReason::Completed)
     }
 
-    /// The connection has closed, or the dial has failed. Returns whether the chat
+    /// The connection to a relay has closed, or the dial has failed. Returns whether the chat
     /// is over.
     pub(super) fn on_close(
         &mut self,
         out: &mut Output<Client>,
         user: &mut dyn User,
+        index: usize,
         reason: &CloseReason,
     ) -> bool {
-        if self.is_closing {
-            return true;
-        }
-        if self.subscription.address.is_none() && self.relay.on_failure().is_zero() {
-            self.subscription = MessageSubscription::new(None);
-            self.connect(out);
-            return false;
-        }
-        // The relay's last words say more than the end of the connection.
-        let failure = match std::mem::replace(&mut self.resend, Resend::Done) {
-            Resend::At(_, text) => Failure::Error(ErrorCode::SLOW_DOWN, text),
-            Resend::NotNeeded | Resend::Done => Failure::Ended(reason),
+        let Some(position) = self.position(index) else {
+            return self.relays.is_empty();
         };
-        self.fail(user, &failure);
-        true
+        if self.is_closing {
+            self.relays.remove(position);
+        } else if !self.relays[position].try_next_address(out) {
+            // The relay's last words say more than the end of the connection.
+            let failure = match &self.resend {
+                Resend::At(_, text) if self.relays.len() == 1 => {
+                    Failure::Error(ErrorCode::SLOW_DOWN, text.clone())
+                }
+                _ => Failure::Ended(reason),
+            };
+            self.lose(user, position, &failure);
+        }
+        self.relays.is_empty()
     }
 
-    fn fail(&mut self, user: &mut dyn User, failure: &Failure<'_>) {
-        self.is_closing = true;
-        user.on_event(match &self.pending {
-            Some(query) => UserEvent::RelayFailed(query, failure),
-            None => UserEvent::NotListening(failure),
-        });
+    /// No more messages arrive from a relay.
+    fn lose(&mut self, user: &mut dyn User, position: usize, failure: &Failure<'_>) {
+        let relay = self.relays.remove(position);
+        let is_last = self.relays.is_empty();
+        if !is_last {
+            let source = &relay.source;
+            user.on_event(UserEvent::SourceFailed { source, failure });
+        }
+        let is_affected = is_last || self.sent_to == Some(relay.index);
+        let query = self.pending.take_if(|_| is_affected);
+        match &query {
+            Some(query) => user.on_event(UserEvent::RelayFailed(query, failure)),
+            None if is_last => user.on_event(UserEvent::NotListening(failure)),
+            None => return,
+        }
+        self.sent_to = None;
+        self.is_closing = is_last;
+        self.needs_prompt = !is_last && self.is_typed;
         self.result = self.result.max(TaskResult::Relay);
     }
 
     /// The user has typed a line.
     pub(super) fn on_line(&mut self, out: &mut Output<Client>, user: &mut dyn User, line: &str) {
-        match (line.trim_matches(BLANKS), self.to.or(self.last_sender)) {
+        let last_sender = self.last_sender.map(|(address, _)| address);
+        match (line.trim_matches(BLANKS), self.to.or(last_sender)) {
             ("", _) => {}
             (QUIT, _) => return self.close(out),
             (_, None) => {
@@ -287,17 +310,32 @@ impl Chat {
         self.close(context.out);
     }
 
-    /// Returns false if there is nothing to send.
+    /// Sends the message that is not sent yet, if a relay can pass it on: the one of its
+    /// receiver. Returns whether there is a message.
     fn send_pending(&mut self, out: &mut Output<Client>) -> bool {
         let Some(Query::Message(to, text)) = &self.pending else {
             return false;
         };
-        self.subscription.send(out, *to, text.clone());
+        let of_sender = self.last_sender.map(|(_, index)| index);
+        let open = |relay: &&mut ChatRelay| relay.subscription.address.is_some();
+        let open = self.relays.iter_mut().filter(open);
+        let relay = open.min_by_key(|relay| Some(relay.index) != of_sender);
+        if let Some(relay) = relay.filter(|_| self.sent_to.is_none()) {
+            self.sent_to = Some(relay.index);
+            relay.subscription.send(out, *to, text.clone());
+        }
         true
     }
 
     fn close(&mut self, out: &mut Output<Client>) {
         self.is_closing = true;
-        self.subscription.close(out, CloseReason::Completed);
+        for relay in &self.relays {
+            relay.subscription.close(out, CloseReason::Completed);
+        }
+        // Nobody waits for a relay that does not answer, unless there is no other.
+        if self.is_open {
+            self.relays
+                .retain(|relay| relay.subscription.is_connected());
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The client: runs the jobs of one command at a time, or one chat, for its user.
 
 mod chat;
+mod chat_relay;
+mod chats;
 mod client_message;
 mod gets;
 mod input;
@@ -162,7 +164,7 @@ impl Client {
                 self.on_result(context, TaskResult::Success);
             }
             JobResult::Files(_) => {}
-            JobResult::Relay(relay) => self.start_next_chat(context, relay),
+            JobResult::Relay(relay) => self.start_next_chat(context, Some(relay)),
             JobResult::ReaderGone => {
                 self.queue.clear();
                 context.out.stop_loop();
@@ -206,37 +208,6 @@ impl Client {
         }
     }
 
-    /// Starts a chat through the relay where the receiver is found.
-    fn start_chat(&mut self, context: &mut Context<'_, Self>, chat: Chat) {
-        if self.jobs.has_several_sources() {
-            let job = Job::FindRelay(chat.receiver());
-            self.next_chat = Some(chat.into());
-            return self.start_job(context, job);
-        }
-        self.next_chat = Some(chat.into());
-        self.start_next_chat(context, 0);
-    }
-
-    fn start_next_chat(&mut self, context: &mut Context<'_, Self>, relay: usize) {
-        if let Some(chat) = self.next_chat.take() {
-            let addresses = self.jobs.addresses(relay);
-            let chat = self.chat.insert(chat);
-            chat.start(context.out, relay, addresses);
-        }
-    }
-
-    fn on_chat_close(&mut self, context: &mut Context<'_, Self>, reason: &CloseReason) {
-        let Some(chat) = &mut self.chat else {
-            return;
-        };
-        let is_over = chat.on_close(context.out, self.jobs.user(), reason);
-        self.after_chat_event();
-        if is_over {
-            self.chat = None;
-            self.on_result(context, TaskResult::Success);
-        }
-    }
-
     fn on_udp_outcomes(
         &mut self,
         context: &mut Context<'_, Self>,
@@ -246,16 +217,6 @@ impl Client {
             match outcome {
                 UdpOutcome::Ended(session, reason) => self.on_close(context, session, &reason),
                 UdpOutcome::FallBack(relay, session) => context.out.dial(relay, session),
-            }
-        }
-    }
-
-    fn after_chat_event(&mut self) {
-        if let Some(chat) = &mut self.chat {
-            let (result, needs_prompt) = chat.take_update();
-            self.result = self.result.max(result);
-            if needs_prompt {
-                self.prompt();
             }
         }
     }
@@ -310,10 +271,11 @@ impl Role for Client {
             self.take_finished_jobs(context);
             return next;
         }
-        let Some(chat) = &mut self.chat else {
+        let (Some(chat), ClientSession::MessageSubscription(relay)) = (&mut self.chat, session)
+        else {
             return ReadNext::Close(CloseReason::Completed);
         };
-        let next = chat.on_input(context, conn, self.jobs.user(), input);
+        let next = chat.on_input(context, (*relay, conn), self.jobs.user(), input);
         self.after_chat_event();
         next
     }
@@ -341,7 +303,9 @@ impl Role for Client {
                 self.jobs.on_close(&mut connector, *connection, reason);
                 self.take_finished_jobs(context);
             }
-            ClientSession::MessageSubscription(_) => self.on_chat_close(context, reason),
+            ClientSession::MessageSubscription(relay) => {
+                self.on_chat_close(context, relay, reason);
+            }
         }
     }
 

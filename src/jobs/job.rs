@@ -39,7 +39,7 @@ pub enum Job {
     /// Show the files that a search finds.
     Search(FileSearch),
     /// Find the relay at which messages to this address arrive, or any that answers.
-    FindRelay(Option<NodeAddress>),
+    FindRelay(NodeAddress),
     /// Fetch a file.
     Get(WantedFile),
     /// Likewise, from the nodes that were listed last, without another `LIST`.

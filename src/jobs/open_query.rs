@@ -211,7 +211,7 @@ impl OpenQuery {
     pub(super) fn relay_of_receiver(&self) -> Option<usize> {
         let to = match &self.query {
             Query::Message(to, _) if self.has_several_sources() => Some(*to),
-            Query::RelayOf(to) => *to,
+            Query::RelayOf(to) => Some(*to),
             _ => return None,
         };
         let is_receiver = |node: &NodeItem| Some(node.address) == to;

@@ -204,11 +204,15 @@ impl PeerSources {
         }
     }
 
-    /// The addresses of a source, first the one that answered last.
-    pub(super) fn addresses(&self, index: usize) -> Vec<SocketAddr> {
-        let listed = &self.0[index];
-        let mut addresses = listed.source.addresses.clone();
-        addresses.rotate_left(listed.address);
-        addresses
+    /// The sources that have addresses, each with its index. The address that answered last is
+    /// the first.
+    pub(super) fn with_addresses(&self) -> Vec<(usize, PeerSource)> {
+        let all = self.0.iter().map(|listed| {
+            let mut source = listed.source.clone();
+            source.addresses.rotate_left(listed.address);
+            source
+        });
+        let has_address = |(_, source): &(usize, PeerSource)| !source.addresses.is_empty();
+        all.enumerate().filter(has_address).collect()
     }
 }

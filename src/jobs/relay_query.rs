@@ -25,7 +25,7 @@ pub enum Query {
     /// The addresses at which messages are received.
     Listeners,
     /// The relay at which messages to this address arrive, or any that answers.
-    RelayOf(Option<NodeAddress>),
+    RelayOf(NodeAddress),
     /// The files whose names contain this text.
     Files(String),
     /// The nodes that have this file.

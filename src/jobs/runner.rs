@@ -5,6 +5,7 @@ mod cancel;
 mod commits;
 mod plain_refusal;
 mod queries;
+mod sources;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -114,21 +115,6 @@ impl JobRunner {
     #[must_use]
     pub fn has_several_sources(&self) -> bool {
         self.context.has_several_sources
-    }
-
-    /// The addresses of the source of this index, first the one that answered last.
-    #[must_use]
-    pub fn addresses(&self, source: usize) -> Vec<SocketAddr> {
-        self.sources.addresses(source)
-    }
-
-    /// Asks these sources, too, from the next query on.
-    pub fn add_sources(&mut self, sources: Vec<PeerSource>) {
-        self.sources.add(sources);
-        self.context.has_several_sources = self.sources.are_several();
-        if self.context.is_direct {
-            self.context.nodes = ListedNodes::from(self.sources.nodes());
-        }
     }
 
     /// The source of this index has these addresses now.

@@ -64,6 +64,11 @@ impl MessageSubscription {
         }
     }
 
+    /// Whether there is a connection.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.conn.is_some()
+    }
+
     /// Closes the connection, if there is one.
     pub(crate) fn close<R: Role>(&self, out: &mut Output<R>, reason: CloseReason) {
         if let Some(conn) = self.conn {

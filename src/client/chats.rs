@@ -1,0 +1,63 @@
+//! The chat of a client: its start, and its end.
+
+use crate::client::Client;
+use crate::client::chat::Chat;
+use crate::close_reason::CloseReason;
+use crate::jobs::{Job, TaskResult};
+use crate::role::Context;
+
+impl Client {
+    /// Starts a chat through the relay where the receiver is found, or else at all relays.
+    pub(super) fn start_chat(&mut self, context: &mut Context<'_, Self>, chat: Chat) {
+        let receiver = chat.receiver();
+        self.next_chat = Some(chat.into());
+        match receiver {
+            Some(to) if self.jobs.has_several_sources() => {
+                self.start_job(context, Job::FindRelay(to));
+            }
+            _ => self.start_next_chat(context, None),
+        }
+    }
+
+    /// Starts the chat that waits, through the relay of this index or through all.
+    pub(super) fn start_next_chat(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        relay: Option<usize>,
+    ) {
+        let mut relays = self.jobs.sources();
+        relays.retain(|(index, _)| relay.is_none_or(|relay| relay == *index));
+        if let Some(chat) = self.next_chat.take() {
+            self.chat.insert(chat).start(context.out, relays);
+        }
+    }
+
+    /// A connection of the chat has closed.
+    pub(super) fn on_chat_close(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        relay: usize,
+        reason: &CloseReason,
+    ) {
+        let Some(chat) = &mut self.chat else {
+            return;
+        };
+        let is_over = chat.on_close(context.out, self.jobs.user(), relay, reason);
+        self.after_chat_event();
+        if is_over {
+            self.chat = None;
+            self.on_result(context, TaskResult::Success);
+        }
+    }
+
+    /// Takes what has changed for the user.
+    pub(super) fn after_chat_event(&mut self) {
+        if let Some(chat) = &mut self.chat {
+            let (result, needs_prompt) = chat.take_update();
+            self.result = self.result.max(result);
+            if needs_prompt {
+                self.prompt();
+            }
+        }
+    }
+}
