@@ -92,14 +92,15 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             return;
         };
         let (before, usage) = (conn.bytes_out, conn.usage());
+        let was_flushed = !conn.has_output();
         let result = act(conn);
         self.traffic.bytes_out += conn.bytes_out - before;
         let (group, new_usage) = (conn.group, conn.usage());
         let is_paced = conn.pacing == Pacing::Sending;
-        let is_request = conn.origin == Origin::Outbound && conn.bytes_out > before;
+        let is_request = conn.origin == Origin::Outbound && was_flushed && conn.has_output();
         self.count_memory(group, usage, new_usage);
         if is_request {
-            // The time for the reply starts anew, in the connection's next turn.
+            // The connection's next turn sends, and the time for the reply starts anew.
             self.timers.clear(slot);
             self.enqueue(slot);
         }

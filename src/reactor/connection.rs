@@ -346,14 +346,15 @@ impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
     }
 
     /// Sends bytes at once as far as the stream accepts them, and queues the rest.
-    /// `more` announces that more bytes follow at once.
+    /// `more` announces that more bytes follow at once. Requests of ours wait for the
+    /// connection's next turn: those of many jobs leave together.
     ///
     /// # Errors
     /// The connection is lost.
     pub(super) fn send(&mut self, bytes: &[u8], more: bool) -> Result<(), CloseReason> {
         let mut sent = 0;
-        let is_paced = self.pacing == Pacing::Sending;
-        if self.readiness.writable && self.outbox.is_empty() && !bytes.is_empty() && !is_paced {
+        let waits = self.pacing == Pacing::Sending || self.origin == Origin::Outbound;
+        if self.readiness.writable && self.outbox.is_empty() && !bytes.is_empty() && !waits {
             sent = outbox::send(&mut self.stream(), bytes, more)?;
             self.bytes_out += sent as u64;
             self.readiness.writable = sent == bytes.len();
