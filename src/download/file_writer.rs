@@ -8,8 +8,10 @@ use std::thread::{self, JoinHandle};
 use crate::download::output_file::OutputFile;
 use crate::jobs::{ContentInfo, JobId};
 
-/// Number of finished files after which the writer wakes the loop.
-const BATCH: usize = 8;
+/// Number of finished files after which the writer wakes the loop. The requests for the next
+/// files leave together then. Fewer than the files that are fetched at once, so that the
+/// writer has others meanwhile.
+const BATCH: usize = 32;
 
 /// The sending side, for the loop.
 pub struct FileWriter {
