@@ -123,12 +123,9 @@ impl Progress {
             UserEvent::Fetched { .. } => self.sources = 0,
             _ => {}
         }
-        let sources = self.sources_text();
         let Some(total) = &mut self.total else {
-            return self
-                .bars
-                .values()
-                .for_each(|bar| bar.set_message(sources.clone()));
+            let bars = self.bars.values();
+            return bars.for_each(|bar| bar.set_message(self.sources_text()));
         };
         match event {
             UserEvent::BatchGrown { files } | UserEvent::Expanded { files, .. } => {
