@@ -23,6 +23,7 @@ mod repair_file;
 #[cfg(test)]
 mod resume_tests;
 mod save_error;
+mod save_folder;
 mod small_file;
 mod target;
 mod target_file;

@@ -15,6 +15,7 @@ use crate::download::parent_folder::ParentFolders;
 use crate::download::part_file::PartFile;
 use crate::download::repair_file::{RepairFile, check_length};
 use crate::download::save_error::SaveError;
+use crate::download::save_folder::SaveFolder;
 use crate::download::small_file::SmallFile;
 use crate::download::target_file::TargetFile;
 use crate::jobs::{ContentInfo, Opened, PieceSet};
@@ -78,7 +79,8 @@ impl OutputFile {
                 let path = follow_links(path)?;
                 let name = path.file_name().ok_or(Errno::ISDIR)?;
                 let folder = OwnedFd::from(File::open(folder_of(&path))?);
-                OpenOutput::open(folder.into(), name, content, options, false)?
+                let folder = Arc::new(SaveFolder::from(folder));
+                OpenOutput::open(folder, name, content, options, false)?
             }
         };
         let path = path.to_owned();
@@ -208,7 +210,7 @@ impl OutputFile {
 
 impl OpenOutput {
     fn open(
-        folder: Arc<OwnedFd>,
+        folder: Arc<SaveFolder>,
         name: &OsStr,
         content: &ContentInfo,
         options: SaveOptions,

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, Mode, OFlags, fstat, mkdirat, openat};
 use rustix::io::Errno;
 
+use crate::download::save_folder::SaveFolder;
 use crate::protocol::FileName;
 
 /// How long an open folder is taken for the one at its path. Somebody may move or delete it.
@@ -33,7 +34,7 @@ struct LastFolder {
     root: PathBuf,
     /// Its path below the root, with slashes.
     path: String,
-    folder: Arc<OwnedFd>,
+    folder: Arc<SaveFolder>,
     opened: Instant,
     /// The files that were created there, if that is all that the folder has: it is a new
     /// one.
@@ -48,7 +49,7 @@ impl ParentFolders {
         &mut self,
         root: &Path,
         name: &'n FileName<'_>,
-    ) -> io::Result<(Arc<OwnedFd>, &'n str)> {
+    ) -> io::Result<(Arc<SaveFolder>, &'n str)> {
         let (last, leaf) = self.open(root, name, open_or_create_root, open_or_create)?;
         if let Some(files) = &mut last.files {
             files.insert(leaf.to_owned());
@@ -64,7 +65,7 @@ impl ParentFolders {
         &mut self,
         root: &Path,
         name: &'n FileName<'_>,
-    ) -> io::Result<(Arc<OwnedFd>, &'n str)> {
+    ) -> io::Result<(Arc<SaveFolder>, &'n str)> {
         let (last, leaf) = self.open(root, name, open_root, open_below)?;
         match &last.files {
             Some(files) if !files.contains(leaf) => Err(Errno::NOENT.into()),
@@ -102,7 +103,7 @@ impl ParentFolders {
         let last = self.last.insert(LastFolder {
             root: root.to_owned(),
             path: path.to_owned(),
-            folder: folder.folder.into(),
+            folder: Arc::new(folder.folder.into()),
             opened: Instant::now(),
             files,
         });
@@ -159,9 +160,9 @@ fn open_or_create(parent: &OwnedFd, name: &str) -> io::Result<OpenParent> {
     }
 }
 
-fn is_same(one: &OwnedFd, other: &OwnedFd) -> bool {
-    let id = |folder| fstat(folder).map(|stat| (stat.st_dev, stat.st_ino)).ok();
-    id(one).is_some_and(|one| id(other) == Some(one))
+fn is_same(one: &impl AsFd, other: &impl AsFd) -> bool {
+    let id = |folder: BorrowedFd<'_>| fstat(folder).map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    id(one.as_fd()).is_some_and(|one| id(other.as_fd()) == Some(one))
 }
 
 #[cfg(test)]

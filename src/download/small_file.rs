@@ -30,8 +30,15 @@ impl SmallFile {
         Ok(())
     }
 
-    /// Writes the content under another name first: the file is never seen incomplete.
+    /// Writes the content without a name, or else under another name first: the file is
+    /// never seen incomplete.
     pub(super) fn commit(self, content: &ContentInfo) -> io::Result<()> {
+        if let Some(mut file) = self.target.create_unnamed() {
+            file.write_all(&self.content)?;
+            if self.target.install_unnamed(&file, content)? {
+                return Ok(());
+            }
+        }
         let name = small_part_name(&self.target.name);
         let name: &OsStr = &name;
         let mut file = self.target.create(name)?;

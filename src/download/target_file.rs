@@ -4,7 +4,6 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::download::save_folder::SaveFolder;
 use crate::jobs::ContentInfo;
 use crate::logging::OPERATOR;
 use crate::system_error::Reason;
@@ -25,7 +25,7 @@ const PRIVATE: Mode = Mode::from_raw_mode(0o600);
 
 /// A name in a folder, for a content.
 pub(super) struct TargetFile {
-    folder: Arc<OwnedFd>,
+    folder: Arc<SaveFolder>,
     pub(super) name: OsString,
     /// Whether a regular file of this name may be replaced. Its owner and permissions are
     /// kept.
@@ -40,7 +40,7 @@ impl TargetFile {
     /// # Errors
     /// Something else than a regular file has the name, or an error of the system.
     pub(super) fn new(
-        folder: Arc<OwnedFd>,
+        folder: Arc<SaveFolder>,
         name: &OsStr,
         replace: bool,
     ) -> io::Result<(Self, Option<File>)> {
@@ -60,12 +60,21 @@ impl TargetFile {
 
     /// A name that was free a moment ago. If it is taken meanwhile, [`TargetFile::install`]
     /// fails.
-    pub(super) fn absent(folder: Arc<OwnedFd>, name: &OsStr) -> Self {
+    pub(super) fn absent(folder: Arc<SaveFolder>, name: &OsStr) -> Self {
         Self {
             folder,
             name: name.to_owned(),
             replace: false,
             has_existing: false,
+        }
+    }
+
+    /// Creates a file without a name in the folder of the target, if there can be one. It
+    /// never replaces another file.
+    pub(super) fn create_unnamed(&self) -> Option<File> {
+        match self.replace {
+            true => None,
+            false => self.folder.create_unnamed(NEW_FILE),
         }
     }
 
@@ -107,6 +116,17 @@ impl TargetFile {
         }
     }
 
+    /// Gives a complete file without a name the execute permission and the modification
+    /// time of its source, and the name of the target. Returns false if it cannot have a
+    /// name.
+    ///
+    /// # Errors
+    /// As of [`TargetFile::install`].
+    pub(super) fn install_unnamed(&self, file: &File, content: &ContentInfo) -> io::Result<bool> {
+        self.set_attributes(file, content)?;
+        self.folder.name_file(file, &self.name)
+    }
+
     /// Gives a complete file the execute permission and the modification time of its
     /// source, and the name of the target.
     ///
@@ -118,16 +138,7 @@ impl TargetFile {
         from: &OsStr,
         content: &ContentInfo,
     ) -> io::Result<()> {
-        if let Some(existing) = self.existing()? {
-            set_owner(file, &existing)?;
-            file.set_permissions(Permissions::from_mode(existing.st_mode & 0o777))?;
-        } else if content.is_executable {
-            let mode = file.metadata()?.mode() | 0o111 & !umask();
-            file.set_permissions(Permissions::from_mode(mode & 0o777))?;
-        }
-        if let Some(mtime) = content.mtime {
-            set_mtime(file, mtime);
-        }
+        self.set_attributes(file, content)?;
         let (folder, name) = (&self.folder, &self.name);
         let renamed = match self.replace {
             true => Err(Errno::NOSYS),
@@ -142,6 +153,20 @@ impl TargetFile {
                 renameat(folder, from, folder, name)?;
             }
             result => result?,
+        }
+        Ok(())
+    }
+
+    fn set_attributes(&self, file: &File, content: &ContentInfo) -> io::Result<()> {
+        if let Some(existing) = self.existing()? {
+            set_owner(file, &existing)?;
+            file.set_permissions(Permissions::from_mode(existing.st_mode & 0o777))?;
+        } else if content.is_executable {
+            let mode = file.metadata()?.mode() | 0o111 & !umask();
+            file.set_permissions(Permissions::from_mode(mode & 0o777))?;
+        }
+        if let Some(mtime) = content.mtime {
+            set_mtime(file, mtime);
         }
         Ok(())
     }
@@ -167,7 +192,7 @@ impl TargetFile {
 ///
 /// # Errors
 /// Something else has the name: it is never replaced.
-fn regular_file(folder: &OwnedFd, name: &OsStr) -> io::Result<Option<Stat>> {
+fn regular_file(folder: &SaveFolder, name: &OsStr) -> io::Result<Option<Stat>> {
     match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
             Ok(Some(stat))
