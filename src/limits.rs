@@ -139,7 +139,7 @@ pub struct JobLimits {
     #[arg(long, value_name = "N", default_value = "8", value_parser = integer::<usize>(1..),
           global = true)]
     pub sources: usize,
-    /// Fetch no file whose hash no node knows: it could not be checked
+    /// Fetch a file only if its hash is known, so that the content can be checked
     #[arg(long, global = true)]
     pub require_hash: bool,
     /// Maximum number of connections that files fetched from one node share

@@ -27,8 +27,8 @@ pub(super) struct ClientAccessArgs {
     /// are encrypted
     #[arg(long, global = true)]
     show_id: bool,
-    /// File with the ids of the nodes to use: one a line, and # begins a comment. Nodes with
-    /// other ids are passed over. All connections are encrypted
+    /// File with the ids of the only nodes to use, one per line; a # starts a comment. All
+    /// connections are encrypted
     #[arg(long, value_name = "FILE", global = true)]
     allow_ids: Option<PathBuf>,
 }
@@ -42,8 +42,8 @@ pub(super) struct AccessArgs {
     /// Maximum number of wrong secrets per second from one address
     #[arg(long, value_name = "N", default_value = "5", value_parser = integer::<u32>(1..))]
     guess_rate: u32,
-    /// File with the ids that may fetch from a node, or register with a relay: one a line, and #
-    /// begins a comment. SIGHUP reads it again
+    /// File with the ids that may fetch from a node, or register with a relay, one per line; a #
+    /// starts a comment. The server reads the file again on SIGHUP
     #[arg(long, value_name = "FILE")]
     allow_ids: Option<PathBuf>,
     /// File with the ids that are refused, in the same form. With either file, clients must show

@@ -33,7 +33,7 @@ pub(super) struct GetArgs {
     /// many at once, while the list is being read
     #[arg(short, long, value_name = "FILE", conflicts_with = "names")]
     pub(super) input: Option<PathBuf>,
-    /// Accept only the content with this BLAKE3 hash; its first 8 digits do
+    /// Accept only the content with this BLAKE3 hash; the first 8 digits are enough
     #[arg(long, value_name = "HASH", value_parser = values::hash_prefix)]
     pub(super) hash: Option<HashPrefix>,
     /// Save to this file; - is stdout
@@ -49,7 +49,7 @@ pub(super) struct GetArgs {
     /// Replace existing files
     #[arg(short, long)]
     pub(super) force: bool,
-    /// Begin anew where an earlier download was broken off
+    /// Discard what an interrupted download of the file has left, and start again
     #[arg(long)]
     pub(super) restart: bool,
     /// Maximum number of files to fetch at the same time when they are saved; others wait. Eight

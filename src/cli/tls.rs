@@ -18,8 +18,8 @@ use crate::tls::{
 #[derive(clap::Args)]
 #[command(next_help_heading = "TLS")]
 pub(super) struct ServerTlsArgs {
-    /// Encrypted connections: off, auto or required; with auto, each client chooses, and a node
-    /// chooses for its relay as a client does
+    /// Encrypted connections: off, auto or required. With auto, clients may encrypt or not, and a
+    /// node encrypts its own connections to a relay by the same rule as a client
     #[arg(long, value_name = "MODE", default_value = "auto", value_parser = TlsMode::from_str)]
     tls: TlsMode,
     #[command(flatten)]
