@@ -29,14 +29,19 @@
 //!
 //! | Question | Place |
 //! |---|---|
-//! | Where is the loop? | [`reactor::Reactor::run`]: wait, record, act, reap |
+//! | Where is the loop? | [`reactor::Reactor::run`] in `reactor/round.rs`: wait, record, act, reap |
 //! | Where is `GET` parsed? | [`protocol::Request::parse`], from bytes cut by [`session::driver`] |
-//! | Where is the language of a connection decided? | `session/driver.rs`, by its first line; HTTP is in `session/http/` |
+//! | Where is the language of a connection decided? | `reactor/handshakes.rs` by its first byte: TLS or not; `session/driver.rs` by its first line: lines or HTTP |
+//! | Where is a request in HTTP answered? | `session/http/request.rs` parses it, `node/http/` and `relay/http/` answer it from the same share and directory as a line |
 //! | Where does the node answer `GET`? | `node/requests.rs`, through the typed replies of `session/responder.rs` |
-//! | Where does the relay forget a node? | `relay/registration.rs` decides (`UNREGISTER`, and leases that expire); `relay/directory.rs` removes the entry |
-//! | Where does a client choose the next node? | `jobs/fetch.rs`; of several nodes at once, `jobs/piece_download/schedule.rs` |
+//! | Where does the relay forget a node? | `relay/registration.rs` decides (`UNREGISTER`, and leases that expire); `relay/directory.rs` removes the entry, `relay/files.rs` its files |
+//! | Where does one relay learn what another has changed? | `registry/reader.rs` reads it, `relay/registry/incoming.rs` checks it, `relay/registry/apply.rs` applies it |
+//! | Where does a client ask for relays on its network? | `discovery/browse.rs`, called by `cli/discovery.rs` |
+//! | Where does a client choose the next node? | `jobs/candidate.rs` has the order, `jobs/fetch.rs` takes the next one; of several nodes at once, `jobs/piece_download/schedule.rs` |
+//! | Where does an interrupted download find out what it still needs? | `download/part_state.rs` reads what is there, `jobs/piece_download/stored_pieces.rs` marks those pieces |
+//! | Where is a secret proven? | by a program in `session/proof_exchange.rs`; `session/access.rs` checks it, and decides who may make which request |
 //! | Where is a byte written to disk? | `download/part_file.rs`, or `download/small_file.rs`; `download/target_file.rs` gives the file its name |
-//! | Where is a verb added? | `protocol/verb.rs` (its form, meaning and replies), `protocol/request.rs` (its fields), the dispatch of `relay/mod.rs` and `node/requests.rs`, protocol.md; a new form of reply also in `protocol/reply.rs` and `session/responder.rs` |
+//! | Where is a verb added? | `protocol/verb.rs` (its form, meaning and replies), `protocol/request.rs` (its fields), `session/access.rs` (who may use it), the dispatch of `relay/mod.rs` and `node/requests.rs`, protocol.md; a new form of reply also in `protocol/reply.rs` and `session/responder.rs` |
 
 pub mod cli;
 pub mod client;

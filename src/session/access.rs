@@ -124,19 +124,35 @@ impl AccessControl {
 
     /// Whether only clients with a listed key may make this request.
     fn is_restricted(&self, request: &Request<'_>) -> bool {
-        match (self.server, request) {
-            (_, Request::Banner | Request::Help | Request::Quit | Request::Ping) => false,
-            (ServerKind::Node, _) => true,
-            (
-                ServerKind::Relay,
-                Request::Register(..)
-                | Request::Unregister(..)
-                | Request::Share(..)
-                | Request::ShareDigest(..)
-                | Request::Unshare(_),
-            ) => true,
-            (ServerKind::Relay, Request::Listen | Request::Send(..)) => self.is_read_only,
-            (ServerKind::Relay, _) => false,
+        // No wildcard: whoever adds a request decides here who may make it.
+        match request {
+            Request::Banner
+            | Request::Help
+            | Request::Quit
+            | Request::Ping
+            | Request::Auth(_)
+            | Request::Prove(_) => false,
+            Request::Register(..)
+            | Request::Unregister(..)
+            | Request::Share(..)
+            | Request::ShareDigest(..)
+            | Request::Unshare(_) => true,
+            Request::Listen | Request::Send(..) => match self.server {
+                ServerKind::Relay => self.is_read_only,
+                ServerKind::Node => true,
+            },
+            Request::List
+            | Request::Find(_)
+            | Request::Search(_)
+            | Request::More
+            | Request::Get(_)
+            | Request::Range { .. }
+            | Request::Pieces(_)
+            | Request::Digest(_)
+            | Request::Stat(_)
+            | Request::Who
+            | Request::Stats
+            | Request::Connections => self.server == ServerKind::Node,
         }
     }
 
