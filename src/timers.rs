@@ -5,7 +5,12 @@
 //! sorted list that is searched from its end sets, moves and clears a deadline in
 //! constant time. Each [`TimerKind`] has a list of its own. A key has at most one
 //! deadline, of one kind.
+//!
+//! Some deadlines come in no order, such as the leases that a relay reads from its
+//! registry when it starts. One whose place is more than [`MAX_STEPS`] from the end of
+//! its list is kept in a tree, in logarithmic time.
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -15,6 +20,9 @@ pub type TimerKind = u8;
 /// Initial capacity in keys. An allocation of this size grows by moving pages, not
 /// by copying them and fragmenting the heap (malloc(3), M_MMAP_THRESHOLD).
 const INITIAL_KEYS: usize = 16 * 1024;
+/// Deadlines of a list that are passed over in search of a place. Each may be in a cache line
+/// of its own; a tree costs about as much.
+const MAX_STEPS: usize = 16;
 /// The kind of a key without a deadline: the highest that fits beside [`DUE_BITS`].
 const UNSET: TimerKind = 15;
 /// Bits of a deadline's nanoseconds, enough for 36 years.
@@ -27,8 +35,11 @@ pub struct Timers {
     /// The number of kinds.
     kinds: usize,
     /// For each kind, the head of a circular list of its deadlines in order. Behind the
-    /// heads, for each key, its place in a list.
+    /// heads, for each key, its place in a list. A deadline in `unordered` has no neighbours:
+    /// both are the entry itself.
     entries: Vec<TimerEntry>,
+    /// Deadlines of all kinds that came in no order, and the index of their entries.
+    unordered: BTreeSet<(u64, u32)>,
 }
 
 #[derive(Clone, Copy)]
@@ -73,6 +84,7 @@ impl Timers {
             origin,
             kinds: kinds.into(),
             entries,
+            unordered: BTreeSet::new(),
         }
     }
 
@@ -89,20 +101,40 @@ impl Timers {
             self.entries.resize(index + 1, unset);
         }
         let due = self.nanos(due);
-        let head = usize::from(kind);
-        let mut previous = self.entries[head].previous;
-        while self.entries[previous as usize].deadline.due() > due {
-            previous = self.entries[previous as usize].previous;
-        }
+        let deadline = Deadline::new(kind, due);
+        // A slab of connections or nodes never has 2^32 entries.
+        let place = index as u32;
+        let Some(previous) = self.predecessor(kind, due) else {
+            self.unordered.insert((due, place));
+            self.entries[index] = TimerEntry {
+                deadline,
+                previous: place,
+                next: place,
+            };
+            return;
+        };
         let next = self.entries[previous as usize].next;
         self.entries[index] = TimerEntry {
-            deadline: Deadline::new(kind, due),
+            deadline,
             previous,
             next,
         };
-        // A slab of connections or nodes never has 2^32 entries.
-        self.entries[previous as usize].next = index as u32;
-        self.entries[next as usize].previous = index as u32;
+        self.entries[previous as usize].next = place;
+        self.entries[next as usize].previous = place;
+    }
+
+    /// The entry in the list of `kind` after which a deadline belongs, if it is near the end.
+    fn predecessor(&self, kind: TimerKind, due: u64) -> Option<u32> {
+        let mut previous = self.entries[usize::from(kind)].previous;
+        for _ in 0..MAX_STEPS {
+            let entry = &self.entries[previous as usize];
+            // The head of a list is not after any deadline.
+            if entry.deadline.due() <= due {
+                return Some(previous);
+            }
+            previous = entry.previous;
+        }
+        None
     }
 
     /// Loads the entries that [`Timers::set`] of these keys reads into the CPU cache,
@@ -116,10 +148,17 @@ impl Timers {
 
     /// Removes the deadline of `key`, if it has one.
     pub fn clear(&mut self, key: usize) {
-        if self.kind(key).is_some() {
-            let entry = &mut self.entries[self.kinds + key];
-            entry.deadline = Deadline::new(UNSET, 0);
-            let (previous, next) = (entry.previous, entry.next);
+        if self.kind(key).is_none() {
+            return;
+        }
+        let index = self.kinds + key;
+        let unset = Deadline::new(UNSET, 0);
+        let entry = &mut self.entries[index];
+        let deadline = std::mem::replace(&mut entry.deadline, unset);
+        let (previous, next) = (entry.previous, entry.next);
+        if next as usize == index {
+            self.unordered.remove(&(deadline.due(), next));
+        } else {
             self.entries[previous as usize].next = next;
             self.entries[next as usize].previous = previous;
         }
@@ -163,7 +202,9 @@ impl Timers {
             let key = first.checked_sub(self.kinds)?;
             Some((self.entries[first].deadline.due(), key))
         });
-        firsts.min()
+        let unordered = self.unordered.first();
+        let unordered = unordered.map(|(due, index)| (*due, *index as usize - self.kinds));
+        firsts.chain(unordered).min()
     }
 
     fn nanos(&self, at: Instant) -> u64 {

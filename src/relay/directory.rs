@@ -17,11 +17,12 @@ use crate::tls::KeyId;
 
 /// All leases have the same length: one timer kind holds them in order of expiry.
 const LEASE: TimerKind = 0;
+/// Those that other relays renew end a little later, in an order of their own.
+const REMOTE_LEASE: TimerKind = 1;
 
 /// The nodes, in the order of their first registration.
 pub(super) struct Directory {
-    /// Also holds departed nodes until their files are removed; `find` does not see
-    /// these.
+    /// Also departed nodes until their files are removed; `find` does not see these.
     nodes: Table<NodeEntry>,
     /// The keys of the live nodes that have shown one. A tree, because a large hash table
     /// would take long to grow.
@@ -94,7 +95,7 @@ impl Directory {
             ids: BTreeMap::new(),
             departed: Vec::new(),
             addresses: Table::default(),
-            leases: Timers::new(now, 1),
+            leases: Timers::new(now, 2),
             list: NodeList::default(),
             loopback_nodes: 0,
         }

@@ -8,6 +8,8 @@
 
 mod fake_stream;
 mod orders;
+#[path = "../shared/processor_time.rs"]
+mod processor_time;
 mod rates;
 mod shares;
 mod suspend;

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use peerline::timers::Timers;
 use proptest::prelude::*;
 
+use crate::processor_time::processor_time;
+
 #[test]
 fn the_earliest_comes_first_whatever_its_kind() {
     let origin = Instant::now();
@@ -24,10 +26,32 @@ fn the_earliest_comes_first_whatever_its_kind() {
     assert_eq!(timers.next(), None);
 }
 
+#[test]
+fn deadlines_in_no_order_cost_no_walk_over_the_others() {
+    const KEYS: usize = 200_000;
+    let origin = Instant::now();
+    let mut timers = Timers::new(origin, 1);
+    let started = processor_time();
+    for key in 0..KEYS {
+        let due = origin + Duration::from_micros((KEYS - key) as u64);
+        timers.set(key, 0, due);
+    }
+    let end = origin + Duration::from_secs(1);
+    for key in (0..KEYS).rev() {
+        assert_eq!(timers.take_due(end), Some(key));
+    }
+    // A walk over half of the others takes a minute.
+    let took = processor_time() - started;
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
 proptest! {
     #[test]
     fn timers_equal_a_table_of_deadlines(
-        steps in prop::collection::vec((0_usize..8, 0_u8..3, 0_u64..50, any::<bool>()), 0..200)
+        steps in prop::collection::vec(
+            (0_usize..200, 0_u8..3, 0_u64..50, prop::bool::weighted(0.8)),
+            0..400,
+        )
     ) {
         let origin = Instant::now();
         let mut timers = Timers::new(origin, 3);

@@ -15,6 +15,7 @@ mod long_content;
 mod machine;
 mod memory;
 mod node;
+#[path = "../shared/processor_time.rs"]
 mod processor_time;
 mod recording_user;
 mod registry;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::protocol::NodeAddress;
-use crate::relay::directory::{Directory, LEASE};
+use crate::relay::directory::{Directory, REMOTE_LEASE};
 use crate::relay::registrant::Registrant;
 use crate::relay::table::SlotId;
 
@@ -47,11 +47,11 @@ impl Directory {
         }
     }
 
-    /// Changes when the lease of a node ends.
+    /// Changes when the lease of a node ends, because another relay has renewed it.
     pub(in crate::relay) fn set_lease(&mut self, slot: SlotId, end: Instant) {
-        // The leases of other relays come in any order: to set one may take long.
+        // A record that only repeats the end leaves the lease among those of this relay.
         if self.leases.due(slot as usize) != Some(end) {
-            self.leases.set(slot as usize, LEASE, end);
+            self.leases.set(slot as usize, REMOTE_LEASE, end);
         }
     }
 
