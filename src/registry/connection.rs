@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,16 @@ pub enum EngineError {
     Refused(String),
     /// The relay was told to connect again.
     Reconnect(&'static str),
+    /// The code that speaks to the engine is wrong.
+    Panicked,
+}
+
+impl EngineError {
+    /// Does a part of a thread's work. A panic, which is printed as usual, becomes an error,
+    /// so that the thread goes on with a new connection.
+    pub(super) fn catch_panic<T>(work: impl FnOnce() -> Result<T, Self>) -> Result<T, Self> {
+        panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Self::Panicked))
+    }
 }
 
 impl From<io::Error> for EngineError {
@@ -62,6 +73,7 @@ impl fmt::Display for EngineError {
                 write!(f, "the registry refused the command: {text}")
             }
             Self::Reconnect(reason) => f.write_str(reason),
+            Self::Panicked => f.write_str("a thread of the registry panicked"),
         }
     }
 }
@@ -98,11 +110,16 @@ impl EngineConnection {
                 }
             }
         };
-        let mut connection = Self {
-            stream: BufReader::with_capacity(64 * 1024, stream),
-        };
+        let mut connection = Self::over(stream);
         connection.log_in(access)?;
         Ok(connection)
+    }
+
+    /// Speaks over a stream.
+    pub(super) fn over(stream: Box<dyn EngineStream>) -> Self {
+        Self {
+            stream: BufReader::with_capacity(64 * 1024, stream),
+        }
     }
 
     fn log_in(&mut self, access: &RegistryAccess) -> Result<(), EngineError> {

@@ -21,6 +21,8 @@ mod address;
 mod connection;
 mod loader;
 mod reader;
+#[cfg(test)]
+mod reader_tests;
 mod resp;
 mod tls;
 mod writer;

@@ -119,35 +119,35 @@ impl RegistryClient {
         enter_sandbox: impl FnOnce() + Send + 'static,
         on_update: impl Fn(RegistryUpdate) + Send + 'static,
     ) -> io::Result<()> {
+        let (sender, started) = mpsc::sync_channel(1);
         let builder = thread::Builder::new().name("registry".into());
         builder.spawn(move || {
             // The writer's thread has the same rights.
             enter_sandbox();
-            if let Some(writer) = self.writer.take() {
-                let builder = thread::Builder::new().name("registry-write".into());
-                if let Err(error) = builder.spawn(move || writer.run()) {
-                    on_update(RegistryUpdate::Disconnected(error.to_string()));
-                    return;
-                }
+            let writer = self.writer.take().map_or(Ok(()), Writer::start);
+            let is_started = writer.is_ok();
+            let _ = sender.send(writer);
+            if is_started {
+                let permits = self.update_permits.clone();
+                self.run(&mut |update| {
+                    // Waits until the loop has handled others.
+                    if permits.send(()).is_ok() {
+                        on_update(update);
+                    }
+                });
             }
-            let permits = self.update_permits.clone();
-            self.run(&mut |update| {
-                // Waits until the loop has handled others.
-                if permits.send(()).is_ok() {
-                    on_update(update);
-                }
-            });
         })?;
-        Ok(())
+        let ended = || io::Error::other("the thread of the registry has ended");
+        started.recv().map_err(|_| ended())?
     }
 
     fn run(&mut self, on_update: OnUpdate<'_>) {
         let mut pause = FIRST_PAUSE;
         loop {
-            let result = match &self.session {
+            let result = EngineError::catch_panic(|| match &self.session {
                 Some(_) => self.follow(on_update),
                 None => self.connect(on_update),
-            };
+            });
             match result {
                 Ok(()) => pause = FIRST_PAUSE,
                 Err(error) => {

@@ -1,6 +1,8 @@
 //! The thread that publishes the batches of the relay.
 
+use std::io;
 use std::sync::mpsc::{Receiver, Sender};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::protocol::NodeAddress;
@@ -47,8 +49,14 @@ impl Writer {
         }
     }
 
+    /// Starts the thread.
+    pub(super) fn start(self) -> io::Result<()> {
+        let builder = thread::Builder::new().name("registry-write".into());
+        builder.spawn(|| self.run()).map(drop)
+    }
+
     /// Works until the relay has gone.
-    pub(super) fn run(mut self) {
+    fn run(mut self) {
         let mut batches = Vec::new();
         while let Ok(request) = self.requests.recv() {
             self.take(request, &mut batches);
@@ -85,7 +93,9 @@ impl Writer {
         if renews_listeners {
             self.listeners_renewed = Some(Instant::now());
         }
-        let report = match publish(connection, &batches, renews_listeners) {
+        let published =
+            EngineError::catch_panic(|| publish(connection, &batches, renews_listeners));
+        let report = match published {
             Ok(missing) if missing.is_empty() => return,
             Ok(missing) => ReaderRequest::Missing(missing),
             Err(error) => {
@@ -202,4 +212,61 @@ fn push_batch(commands: &mut Commands, batch: &RegistryBatch) {
 
 fn node_key(node: NodeAddress) -> String {
     format!("{NODE_PREFIX}{node}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// A stream that makes its thread panic.
+    struct PanickingStream;
+
+    impl Read for PanickingStream {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+    }
+
+    impl Write for PanickingStream {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            panic!("a fault of the writer");
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_writer_is_reported_and_it_goes_on() {
+        let (requests, receiver) = mpsc::channel();
+        let (sender, reports) = mpsc::channel();
+        let writer = Writer::new(receiver, sender);
+        let writer = thread::spawn(move || writer.run());
+        for number in 1..3 {
+            let origin = InstanceId(number);
+            let connection = EngineConnection::over(Box::new(PanickingStream));
+            let batch = RegistryBatch {
+                origin,
+                number: 1,
+                text: Vec::new(),
+            };
+            let error = "the writer is there";
+            requests
+                .send(WriterRequest::Connect(origin, connection))
+                .expect(error);
+            requests.send(WriterRequest::Publish(batch)).expect(error);
+            match reports.recv() {
+                Ok(ReaderRequest::WriterFailed(of, EngineError::Panicked)) => {
+                    assert_eq!(of, origin);
+                }
+                _ => panic!("the panic is reported"),
+            }
+        }
+        drop(requests);
+        writer.join().expect("it ends with the relay");
+    }
 }
