@@ -65,22 +65,65 @@ pub(super) enum RespValue {
     Error(String),
 }
 
-/// What is left of the limits of one reply, and a buffer for its lines.
-struct ReplyReader {
+/// What is left of the limits of one reply.
+struct ReplyLimits {
     bytes: usize,
     values: usize,
+    /// How many values exceeded a limit.
+    skipped: u64,
+}
+
+impl ReplyLimits {
+    /// Whether a text of this length is kept.
+    fn admit_text(&mut self, length: usize) -> bool {
+        let has_room = length <= MAX_TEXT.min(self.bytes);
+        match has_room {
+            true => self.bytes -= length,
+            false => self.skipped += 1,
+        }
+        has_room
+    }
+
+    /// Whether one more value of a list is kept.
+    fn admit_value(&mut self) -> bool {
+        let has_room = self.values > 0;
+        match has_room {
+            true => self.values -= 1,
+            false => self.skipped += 1,
+        }
+        has_room
+    }
+}
+
+/// The limits of a reply, and a buffer for its lines.
+struct ReplyReader {
+    limits: ReplyLimits,
     line: Vec<u8>,
 }
 
 impl RespValue {
     /// Reads a value. Texts that exceed a limit are empty, and lists shorter.
     pub(super) fn read(input: &mut impl BufRead) -> io::Result<Self> {
+        let (value, skipped) = Self::read_counted(input)?;
+        if skipped > 0 {
+            // One line, however many values: anyone may have written them.
+            warn!(target: OPERATOR, "registry: skipped {skipped} values of a reply: too long, or too many");
+        }
+        Ok(value)
+    }
+
+    /// Reads a value. Returns also how many values in it exceed a limit.
+    fn read_counted(input: &mut impl BufRead) -> io::Result<(Self, u64)> {
         let mut reader = ReplyReader {
-            bytes: MAX_REPLY,
-            values: MAX_REPLY_VALUES,
+            limits: ReplyLimits {
+                bytes: MAX_REPLY,
+                values: MAX_REPLY_VALUES,
+                skipped: 0,
+            },
             line: Vec::new(),
         };
-        Self::read_at(input, &mut reader, 0)
+        let value = Self::read_at(input, &mut reader, 0)?;
+        Ok((value, reader.limits.skipped))
     }
 
     /// Reads a value that is in so many lists.
@@ -89,19 +132,23 @@ impl RespValue {
         let (kind, rest) = line_text.split_first().ok_or_else(malformed)?;
         let text = std::str::from_utf8(rest).map_err(|_| malformed());
         Ok(match kind {
-            b'+' => Self::Text(rest.to_vec()),
-            b'-' => Self::Error(String::from_utf8_lossy(rest).into_owned()),
+            b'+' | b'-' => {
+                let has_room = reader.limits.admit_text(rest.len());
+                let text = if has_room { rest } else { &[] };
+                match kind {
+                    b'+' => Self::Text(text.to_vec()),
+                    _ => Self::Error(String::from_utf8_lossy(text).into_owned()),
+                }
+            }
             b':' => Self::Integer(text?.parse().map_err(|_| malformed())?),
             b'$' => match parse_length(text?, MAX_ANNOUNCED)? {
                 None => Self::Nil,
-                Some(length) if length > MAX_TEXT.min(reader.bytes) => {
-                    warn!(target: OPERATOR, "registry: skipped a value of {length} bytes: too long");
-                    skip_text(input, length)?;
-                    Self::Text(Vec::new())
+                Some(length) if reader.limits.admit_text(length) => {
+                    Self::Text(read_text(input, length)?)
                 }
                 Some(length) => {
-                    reader.bytes -= length;
-                    Self::Text(read_text(input, length)?)
+                    skip_text(input, length)?;
+                    Self::Text(Vec::new())
                 }
             },
             b'*' => match parse_length(text?, MAX_VALUES)? {
@@ -111,8 +158,7 @@ impl RespValue {
                     let mut values = Vec::new();
                     for _ in 0..count {
                         let value = Self::read_at(input, reader, depth + 1)?;
-                        if reader.values > 0 {
-                            reader.values -= 1;
+                        if reader.limits.admit_value() {
                             values.push(value);
                         }
                     }
@@ -195,8 +241,12 @@ fn malformed() -> io::Error {
 mod tests {
     use super::*;
 
-    fn read(mut bytes: &[u8]) -> io::Result<RespValue> {
-        RespValue::read(&mut bytes)
+    fn read(bytes: &[u8]) -> io::Result<RespValue> {
+        Ok(read_counted(bytes)?.0)
+    }
+
+    fn read_counted(mut bytes: &[u8]) -> io::Result<(RespValue, u64)> {
+        RespValue::read_counted(&mut bytes)
     }
 
     #[test]
@@ -249,18 +299,32 @@ mod tests {
             let texts = values.into_iter().filter_map(RespValue::text);
             texts.map(|text| text.len()).collect()
         };
-        let list = |bytes: &[u8]| read(bytes).expect("a reply").list().expect("a list");
+        let list = |bytes: &[u8]| {
+            let (value, skipped) = read_counted(bytes).expect("a reply");
+            (value.list().expect("a list"), skipped)
+        };
         let reply = [b"*3\r\n".to_vec(), text(1), text(MAX_TEXT + 1), text(2)].concat();
-        assert_eq!(lengths(list(&reply)), [1, 0, 2]);
+        let (values, skipped) = list(&reply);
+        assert_eq!((lengths(values), skipped), (vec![1, 0, 2], 1));
         let reply = [b"*10\r\n".to_vec(), text(MAX_TEXT).repeat(10)].concat();
-        assert_eq!(lengths(list(&reply)).iter().sum::<usize>(), MAX_REPLY);
+        let (values, skipped) = list(&reply);
+        assert_eq!(lengths(values).iter().sum::<usize>(), MAX_REPLY);
+        assert_eq!(skipped, 2);
+        // Simple strings count as well.
+        let count = MAX_REPLY / 4000 + 3;
+        let line = [b"+", "x".repeat(4000).as_bytes(), b"\r\n"].concat();
+        let reply = [format!("*{count}\r\n").into_bytes(), line.repeat(count)].concat();
+        let (values, skipped) = list(&reply);
+        assert!(lengths(values).iter().sum::<usize>() <= MAX_REPLY);
+        assert_eq!(skipped, 3);
         let count = MAX_REPLY_VALUES + 2;
         let reply = [
             format!("*{count}\r\n").into_bytes(),
             b":1\r\n".repeat(count),
         ]
         .concat();
-        assert_eq!(list(&reply).len(), MAX_REPLY_VALUES);
+        let (values, skipped) = list(&reply);
+        assert_eq!((values.len(), skipped), (MAX_REPLY_VALUES, 2));
     }
 
     #[test]
