@@ -1,17 +1,28 @@
-//! Which connection receives the messages of an address.
+//! Which connection receives the messages of an address, and at which other relays somebody
+//! receives them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::protocol::NodeAddress;
+use crate::relay::listener_list::ListenerList;
+use crate::relay::registry::InstanceId;
 use crate::role::ConnId;
+use crate::session::line_codec::RenderedList;
 use crate::tls::KeyId;
 
-/// The listeners, at most one per address.
+/// The most listeners of other relays: as many as connections of many relays.
+const MAX_REMOTE_LISTENERS: usize = 1_000_000;
+
+/// The listeners: at most one per address and relay.
 #[derive(Default)]
 pub(super) struct MessageListeners {
+    /// Those of this relay.
     by_address: BTreeMap<NodeAddress, RegisteredListener>,
-    /// Listeners at addresses on loopback.
-    on_loopback: usize,
+    /// Those of other relays. Several relays may have one at the same address, and each ends
+    /// for itself.
+    remote: BTreeSet<(NodeAddress, InstanceId)>,
+    /// The addresses of both.
+    list: ListenerList,
 }
 
 struct RegisteredListener {
@@ -62,8 +73,8 @@ impl MessageListeners {
         match self.by_address.get(&address) {
             Some(earlier) if earlier.is_registered && !is_registered => ListenResult::Taken,
             _ => {
+                self.list.insert(address);
                 let earlier = self.by_address.insert(address, listener);
-                self.on_loopback += usize::from(earlier.is_none() && address.is_loopback());
                 earlier
                     .map(|earlier| earlier.conn)
                     .filter(|earlier| *earlier != conn)
@@ -106,22 +117,71 @@ impl MessageListeners {
         let listens = self.get(address) == Some(conn);
         if listens {
             self.by_address.remove(address);
-            self.on_loopback -= usize::from(address.is_loopback());
+            self.update_list(address);
         }
         listens
     }
 
-    /// Their addresses, in order.
-    pub(super) fn addresses(&self, on_loopback: bool) -> impl Iterator<Item = NodeAddress> {
-        let addresses = self.by_address.keys().copied();
-        addresses.filter(move |address| on_loopback || !address.is_loopback())
+    /// The addresses of the listeners of this relay.
+    pub(super) fn own_addresses(&self) -> impl Iterator<Item = NodeAddress> {
+        self.by_address.keys().copied()
     }
 
-    /// Number of listeners that requesters on loopback see, or that others see.
-    pub(super) fn len(&self, on_loopback: bool) -> usize {
-        match on_loopback {
-            true => self.by_address.len(),
-            false => self.by_address.len() - self.on_loopback,
+    /// Adds a listener of another relay. Returns false if there is no room.
+    pub(super) fn insert_remote(&mut self, address: NodeAddress, relay: InstanceId) -> bool {
+        let has_room = self.remote.len() < MAX_REMOTE_LISTENERS;
+        if has_room {
+            self.remote.insert((address, relay));
+            self.list.insert(address);
         }
+        has_room
+    }
+
+    /// Removes a listener of another relay.
+    pub(super) fn remove_remote(&mut self, address: &NodeAddress, relay: InstanceId) {
+        self.remote.remove(&(*address, relay));
+        self.update_list(address);
+    }
+
+    /// Removes the listeners of all other relays.
+    pub(super) fn clear_remote(&mut self) {
+        self.remote.clear();
+        self.list = ListenerList::default();
+        for address in self.by_address.keys() {
+            self.list.insert(*address);
+        }
+    }
+
+    /// Keeps the listeners of these other relays only.
+    pub(super) fn retain_relays(&mut self, is_there: impl Fn(InstanceId) -> bool) {
+        let removed = self.remote.extract_if(.., |(_, relay)| !is_there(*relay));
+        let removed: Vec<NodeAddress> = removed.map(|(address, _)| address).collect();
+        for address in &removed {
+            self.update_list(address);
+        }
+    }
+
+    /// Whether another relay has a listener at this address.
+    pub(super) fn is_remote(&self, address: &NodeAddress) -> bool {
+        let all_relays = (*address, InstanceId(0))..=(*address, InstanceId(u64::MAX));
+        self.remote.range(all_relays).next().is_some()
+    }
+
+    /// A listener at this address was removed; there may be others.
+    fn update_list(&mut self, address: &NodeAddress) {
+        if !self.by_address.contains_key(address) && !self.is_remote(address) {
+            self.list.remove(address);
+        }
+    }
+
+    /// Number of addresses with listeners that requesters on loopback see, or that others
+    /// see.
+    pub(super) fn len(&self, on_loopback: bool) -> usize {
+        self.list.len(on_loopback)
+    }
+
+    /// The reply to `WHO`.
+    pub(super) fn rendered_list(&mut self, on_loopback: bool) -> RenderedList {
+        self.list.reply(on_loopback)
     }
 }

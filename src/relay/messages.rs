@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::protocol::{Delivery, Listening, NodeAddress, NodeItem, Rejection, Text};
+use crate::protocol::{Delivery, Listening, NodeAddress, Rejection, Text};
 use crate::relay::message_listeners::ListenResult;
 use crate::relay::session::Registration;
 use crate::relay::{Relay, RelayRequest, RelaySession};
@@ -31,16 +31,10 @@ impl Relay {
     }
 
     /// Lists the listeners that the client may see.
-    pub(super) fn who(&self, request: &mut RelayRequest<'_>) -> ReadNext {
+    pub(super) fn who(&mut self, request: &mut RelayRequest<'_>) -> ReadNext {
         let on_loopback = request.is_loopback();
-        if self.registry.is_some() {
-            let addresses = self.all_listeners(on_loopback);
-            let items = addresses.iter().copied().map(NodeItem::from);
-            return request.reply.nodes(addresses.len(), items);
-        }
-        let count = self.message_listeners.len(on_loopback);
-        let addresses = self.message_listeners.addresses(on_loopback);
-        request.reply.nodes(count, addresses.map(NodeItem::from))
+        let list = self.message_listeners.rendered_list(on_loopback);
+        request.reply.rendered(&list)
     }
 
     /// Delivers no further message to the connection.
@@ -102,7 +96,9 @@ impl Relay {
         let is_sent = match listener {
             _ if !is_visible => return request.reply.reject(Rejection::NoListener(*to)),
             Some(listener) => request.reply.message(listener, &message),
-            None if self.has_remote_listener(to) => self.forward_message(*to, message, request.now),
+            None if self.message_listeners.is_remote(to) => {
+                self.forward_message(*to, message, request.now)
+            }
             None => return request.reply.reject(Rejection::NoListener(*to)),
         };
         if !is_sent {

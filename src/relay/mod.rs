@@ -7,6 +7,7 @@ mod directory;
 mod files;
 mod http;
 mod index;
+mod listener_list;
 mod message_listeners;
 mod messages;
 mod node_list;

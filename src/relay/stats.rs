@@ -64,7 +64,7 @@ impl Relay {
             Figure::counter("lists", lists, "Requests for the list of nodes"),
             Figure::gauge("names", names, "File names in the index"),
             Figure::counter("finds", finds, "Requests for the holders of a file, if any"),
-            Figure::gauge("listeners", listeners, "Connections that receive messages"),
+            Figure::gauge("listeners", listeners, "Addresses that receive messages"),
             Figure::counter("messages", messages, "Messages passed on"),
             Figure::counter("datagrams", datagrams, "Received datagrams"),
             Figure::counter("datagrams_lost", lost, "Datagrams that were not sent"),

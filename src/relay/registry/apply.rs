@@ -33,9 +33,7 @@ impl Relay {
         }
         if !is_own
             && registry.incoming.is_at_start()
-            && !registry
-                .listeners
-                .on_batch(batch.origin, Some(batch.number), now)
+            && !registry.relays.on_batch(batch.origin, batch.number, now)
         {
             (registry.send)(RegistryCommand::Reconnect("changes were missed"));
         }
@@ -96,9 +94,11 @@ impl Relay {
                 }
                 true
             }
-            DirectoryChange::Listen(address) => registry.listeners.insert(address, origin),
+            DirectoryChange::Listen(address) => {
+                self.message_listeners.insert_remote(address, origin)
+            }
             DirectoryChange::Unlisten(address) => {
-                registry.listeners.remove(&address, origin);
+                self.message_listeners.remove_remote(&address, origin);
                 true
             }
             DirectoryChange::Message(to, message) => {

@@ -92,7 +92,10 @@ impl Relay {
             && registry.is_connected()
             && registry.outgoing.is_due(now)
         {
-            registry.listeners.remove_silent(now);
+            if registry.relays.remove_silent(now) {
+                let relays = &registry.relays;
+                (self.message_listeners).retain_relays(|relay| relays.contains(relay));
+            }
             registry.flush(now);
             self.publish_missing_nodes();
         }
@@ -114,9 +117,9 @@ impl Relay {
             RegistryUpdate::Node(record) => return self.merge_record(record, lines, out, now),
             RegistryUpdate::Loaded => self.finish_reconciliation(now),
             RegistryUpdate::Listeners(relay, addresses) => {
-                registry.listeners.on_batch(*relay, None, now);
+                registry.relays.on_sign_of_life(*relay, now);
                 for address in addresses {
-                    registry.listeners.insert(*address, *relay);
+                    self.message_listeners.insert_remote(*address, *relay);
                 }
             }
             RegistryUpdate::Missing(nodes) => {
@@ -130,10 +133,11 @@ impl Relay {
             } => {
                 registry.link = RegistryLink::Connected(*origin);
                 registry.outgoing.start(now);
-                registry.listeners.forget_numbers();
-                registry.listeners.clear();
+                registry.relays.forget_numbers();
                 registry.reconciliation.start(*is_other_database);
-                for address in self.message_listeners.addresses(true).collect::<Vec<_>>() {
+                // Those that are left follow.
+                self.message_listeners.clear_remote();
+                for address in self.message_listeners.own_addresses().collect::<Vec<_>>() {
                     self.record_listener(address, true, now);
                 }
                 info!(target: OPERATOR, "registry: connected");

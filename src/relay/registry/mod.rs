@@ -16,11 +16,11 @@ mod apply;
 mod change;
 mod incoming;
 mod key_write;
+mod other_relays;
 mod outgoing;
 mod publication;
 mod reconcile;
 mod record;
-mod remote_listeners;
 mod status;
 mod unconfirmed;
 
@@ -35,10 +35,10 @@ pub use key_write::{HEADER_FIELD, KeyWrite, append_field, key_writes};
 
 use crate::protocol::NodeAddress;
 use crate::relay::registry::incoming::IncomingUpdates;
+use crate::relay::registry::other_relays::OtherRelays;
 use crate::relay::registry::outgoing::Outgoing;
 use crate::relay::registry::publication::NodePublication;
 use crate::relay::registry::reconcile::Reconciliation;
-use crate::relay::registry::remote_listeners::RemoteListeners;
 use crate::relay::registry::status::RegistryCounters;
 use crate::relay::registry::unconfirmed::Unconfirmed;
 use crate::relay::table::SlotId;
@@ -148,7 +148,7 @@ pub(super) struct Registry {
     publications: VecDeque<NodePublication>,
     /// Nodes without a record in the engine, of which changes are on their way.
     missing: HashSet<NodeAddress>,
-    listeners: RemoteListeners,
+    relays: OtherRelays,
     counters: RegistryCounters,
 }
 
@@ -194,7 +194,7 @@ impl Registry {
             reconciliation: Reconciliation::default(),
             publications: VecDeque::new(),
             missing: HashSet::new(),
-            listeners: RemoteListeners::default(),
+            relays: OtherRelays::default(),
             counters: RegistryCounters::default(),
         }
     }

@@ -1,6 +1,5 @@
 //! What the relay's own clients change: published, or marked while the relay is cut off.
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::protocol::{Delivery, NodeAddress, Request};
@@ -115,21 +114,6 @@ impl Relay {
             };
             registry.publish(None, &change, now);
         }
-    }
-
-    /// Whether another relay has a listener at this address.
-    pub(in crate::relay) fn has_remote_listener(&self, address: &NodeAddress) -> bool {
-        let registry = self.registry.as_ref();
-        registry.is_some_and(|registry| registry.listeners.contains(address))
-    }
-
-    /// The addresses of the listeners at all relays, in order.
-    pub(in crate::relay) fn all_listeners(&self, on_loopback: bool) -> BTreeSet<NodeAddress> {
-        let remote = self.registry.iter();
-        let remote = remote.flat_map(|registry| registry.listeners.addresses());
-        let visible = remote.filter(|address| on_loopback || !address.is_loopback());
-        let own = self.message_listeners.addresses(on_loopback);
-        own.chain(visible).collect()
     }
 
     /// Sends a message to the listener at another relay. Returns false if the relay is cut

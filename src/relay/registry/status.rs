@@ -26,7 +26,7 @@ impl Relay {
             return Vec::new();
         };
         let counters = &registry.counters;
-        let relays = registry.listeners.relay_count() as u64;
+        let relays = registry.relays.len() as u64;
         vec![
             Figure::gauge(
                 "registry_connected",
@@ -60,7 +60,7 @@ impl Relay {
     /// What a page says about the registry, if there is one.
     pub(in crate::relay) fn registry_status(&self) -> Option<String> {
         let registry = self.registry.as_ref()?;
-        let relays = registry.listeners.relay_count() as u64;
+        let relays = registry.relays.len() as u64;
         Some(match registry.is_connected() {
             true => format!("shared with {}", Counted(relays, "other relay")),
             false => "cut off from the other relays".to_owned(),

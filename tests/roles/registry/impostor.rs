@@ -1,28 +1,17 @@
 //! A connection that receives the messages of a node, at another relay than the node's.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use peerline::relay::registry::InstanceId;
 use peerline::tls::KeyId;
 
 use super::engine::Engine;
+use super::settle;
 use super::site::RelaySite;
 
 /// The address of the node, and of the connection that pretends to be it.
 const NODE: ([u8; 4], u16) = ([192, 0, 2, 1], 9000);
-
-/// Everything that is on its way arrives.
-fn settle(relays: &mut [RelaySite], engine: &mut Engine, now: &mut Instant) {
-    for _ in 0..100 {
-        *now += Duration::from_millis(10);
-        for relay in &mut *relays {
-            relay.run(*now);
-            while relay.execute(engine, *now) {}
-            while relay.is_connected() && relay.read(engine, *now) {}
-        }
-    }
-}
 
 /// `lines` make the impostor a listener at the second relay.
 fn node_with_a_key_comes(lines: &str, is_second_cut: bool) {

@@ -8,6 +8,7 @@
 
 mod engine;
 mod impostor;
+mod listeners;
 mod site;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,18 @@ const STEPS: u32 = 200;
 const LEASE: Duration = Duration::from_secs(60);
 /// The longest time until a batch is in the engine.
 const MAX_LAG: Duration = Duration::from_secs(3);
+
+/// Everything that is on its way between some relays arrives.
+fn settle(relays: &mut [RelaySite], engine: &mut Engine, now: &mut Instant) {
+    for _ in 0..100 {
+        *now += Duration::from_millis(10);
+        for relay in &mut *relays {
+            relay.run(*now);
+            while relay.execute(engine, *now) {}
+            while relay.is_connected() && relay.read(engine, *now) {}
+        }
+    }
+}
 
 struct Campus {
     rng: Rng,

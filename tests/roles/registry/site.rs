@@ -167,6 +167,12 @@ impl RelaySite {
         text
     }
 
+    /// The client closes a connection.
+    pub fn close(&mut self, number: u32) {
+        let closed = self.machine.close(number, &CloseReason::Completed);
+        closed.expect("an open connection");
+    }
+
     /// Whether the relay has not closed this connection.
     pub fn is_open(&self, number: u32) -> bool {
         self.machine.is_connected(number)
