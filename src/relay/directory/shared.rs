@@ -13,11 +13,6 @@ impl Directory {
         self.nodes.find(address)
     }
 
-    /// All live nodes.
-    pub(in crate::relay) fn live_slots(&self) -> Vec<SlotId> {
-        self.list.slots().collect()
-    }
-
     /// The address of a live node.
     pub(in crate::relay) fn live_address(&self, slot: SlotId) -> Option<NodeAddress> {
         self.live_node(slot).map(|node| node.address)

@@ -294,18 +294,18 @@ impl Index {
     }
 
     /// Removes those of these files that a node has.
-    pub(super) fn remove_named(&mut self, node: SlotId, ids: &HashSet<NameId>) {
+    pub(super) fn remove_named(&mut self, node: SlotId, ids: &[NameId]) {
         let Some(files) = self.shares.get(&node) else {
             return;
         };
-        let ids: Vec<NameId> = ids.intersection(&files.names).copied().collect();
+        let ids = ids.iter().copied().filter(|id| files.names.contains(id));
+        let ids: Vec<NameId> = ids.collect();
         if !ids.is_empty() {
             self.remove_ids(node, &ids);
         }
     }
 
-    /// Removes at most `max` files of a node that has left. Returns the number of
-    /// files removed.
+    /// Removes at most `max` files of a node. Returns the number of files removed.
     pub(super) fn remove_files(&mut self, node: SlotId, max: usize) -> usize {
         let Some(files) = self.shares.get(&node) else {
             return 0;

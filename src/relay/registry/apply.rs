@@ -14,6 +14,25 @@ use crate::relay::table::SlotId;
 use crate::role::Output;
 use crate::session::responder::Responder;
 
+/// What became of a change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum ChangeResult {
+    Applied,
+    /// It is not valid, or there is no room.
+    Rejected,
+    /// A part is left for the next turn.
+    Unfinished,
+}
+
+impl From<bool> for ChangeResult {
+    fn from(is_applied: bool) -> Self {
+        match is_applied {
+            true => Self::Applied,
+            false => Self::Rejected,
+        }
+    }
+}
+
 impl Relay {
     /// Applies lines of a batch. Returns false if some are left.
     pub(super) fn apply_batch(
@@ -54,34 +73,41 @@ impl Relay {
                 continue;
             }
             let subject = registry.incoming.subject;
-            let is_applied = match change {
-                Some(change) if is_own => self.apply_again(subject, change, out, now),
-                Some(change) => self.apply(batch.origin, subject, change, out, now),
-                None => false,
+            let result = match change {
+                Some(change) if is_own => self.apply_again(subject, change, lines, out, now),
+                Some(change) => self.apply(batch.origin, subject, change, lines, out, now),
+                None => ChangeResult::Rejected,
             };
-            self.count_applied(is_applied);
+            let Some(registry) = &mut self.registry else {
+                return true;
+            };
+            match result {
+                ChangeResult::Applied => registry.counters.applied += 1,
+                ChangeResult::Rejected => {
+                    registry.counters.applied += 1;
+                    registry.counters.rejected += 1;
+                }
+                ChangeResult::Unfinished => {
+                    registry.incoming.repeat_line();
+                    return false;
+                }
+            }
         }
         false
     }
 
-    fn count_applied(&mut self, is_applied: bool) {
-        if let Some(registry) = &mut self.registry {
-            registry.counters.applied += 1;
-            registry.counters.rejected += u64::from(!is_applied);
-        }
-    }
-
-    /// Applies a change of another relay. Returns false if it is not valid.
+    /// Applies a change of another relay.
     fn apply(
         &mut self,
         origin: InstanceId,
         subject: Option<NodeAddress>,
         change: DirectoryChange<'_>,
+        lines: &mut usize,
         out: &mut Output<Self>,
         now: Instant,
-    ) -> bool {
+    ) -> ChangeResult {
         let Some(registry) = &mut self.registry else {
-            return false;
+            return ChangeResult::Rejected;
         };
         match change {
             DirectoryChange::Renew(lease, address) => {
@@ -92,28 +118,28 @@ impl Relay {
                     }
                     None => (registry.send)(RegistryCommand::Load(address)),
                 }
-                true
+                ChangeResult::Applied
             }
             DirectoryChange::Listen(address) => {
-                self.message_listeners.insert_remote(address, origin)
+                self.message_listeners.insert_remote(address, origin).into()
             }
             DirectoryChange::Unlisten(address) => {
                 self.message_listeners.remove_remote(&address, origin);
-                true
+                ChangeResult::Applied
             }
             DirectoryChange::Message(to, message) => {
                 if let Some(listener) = self.receiver(&to, now) {
                     let is_delivered = Responder::deliver(out, listener, &message);
                     self.counters.messages += u64::from(is_delivered);
                 }
-                true
+                ChangeResult::Applied
             }
             change => {
                 let Some(address) = subject else {
-                    return false;
+                    return ChangeResult::Rejected;
                 };
                 registry.unconfirmed.overtake(&address);
-                self.apply_to_node(address, change, out, now)
+                self.apply_to_node(address, change, lines, out, now)
             }
         }
     }
@@ -123,81 +149,100 @@ impl Relay {
         &mut self,
         subject: Option<NodeAddress>,
         change: DirectoryChange<'_>,
+        lines: &mut usize,
         out: &mut Output<Self>,
         now: Instant,
-    ) -> bool {
-        let Some(address) = subject else {
-            return true;
+    ) -> ChangeResult {
+        let (Some(address), Some(registry)) = (subject, &mut self.registry) else {
+            return ChangeResult::Applied;
         };
-        let registry = self.registry.as_ref();
-        if !registry.is_some_and(|registry| registry.unconfirmed.is_overtaken(&address)) {
-            return true;
+        if !registry.unconfirmed.is_overtaken(&address) {
+            return ChangeResult::Applied;
         }
         if let DirectoryChange::Add(_) = change
             && let Some(slot) = self.directory.find(&address)
-            && self.is_being_published(&address)
+            && registry.publications.contains(&address)
         {
             // The files that follow are not all: publish the node once more.
-            self.publish_node(slot, address, DirectoryChange::Add);
-            return true;
+            registry.publish_node(address, slot, DirectoryChange::Add);
+            return ChangeResult::Applied;
         }
-        let is_applied = self.apply_to_node(address, change, out, now);
-        if let Some(slot) = self.directory.find(&address)
-            && let Some(registry) = &mut self.registry
+        let result = self.apply_to_node(address, change, lines, out, now);
+        if let Some(registry) = &mut self.registry
+            && let Some(address) = registry.incoming.subject
+            && let Some(slot) = self.directory.find(&address)
         {
             registry.node(slot).is_own = true;
         }
-        is_applied
+        result
     }
 
     fn apply_to_node(
         &mut self,
         address: NodeAddress,
         change: DirectoryChange<'_>,
+        lines: &mut usize,
         out: &mut Output<Self>,
         now: Instant,
-    ) -> bool {
+    ) -> ChangeResult {
         match change {
             DirectoryChange::Add(header) => {
-                let known = self.directory.find(&address);
-                if known.is_some_and(|slot| self.epoch(slot) != header.epoch) {
-                    self.directory.evict(&address);
+                let Some((slot, _)) = self.apply_header(address, header, out, now) else {
+                    return ChangeResult::Rejected;
+                };
+                // Its files follow.
+                *lines -= self.index.remove_files(slot, *lines);
+                match self.index.file_count(slot) {
+                    0 => ChangeResult::Applied,
+                    _ => ChangeResult::Unfinished,
                 }
-                let end = now + header.lease + LEASE_GRACE;
-                let slot = self.put_node((address, header), end, out, now);
-                if let Some(slot) = slot {
-                    // Its files follow.
-                    self.index.remove_files(slot, usize::MAX);
-                }
-                slot.is_some()
             }
             DirectoryChange::State(header) => {
-                let is_known = self.directory.find(&address).is_some();
-                let end = now + header.lease + LEASE_GRACE;
-                let slot = self.put_node((address, header), end, out, now);
-                if let Some(registry) = &mut self.registry
-                    && !is_known
-                {
+                let Some((_, is_new)) = self.apply_header(address, header, out, now) else {
+                    return ChangeResult::Rejected;
+                };
+                if is_new && let Some(registry) = &mut self.registry {
                     // With its files.
                     (registry.send)(RegistryCommand::Load(address));
                 }
-                slot.is_some()
+                ChangeResult::Applied
             }
             DirectoryChange::Remove => {
                 self.directory.evict(&address);
-                true
+                ChangeResult::Applied
             }
             DirectoryChange::File(request) => match self.directory.find(&address) {
-                Some(slot) => self.put_file(slot, &request, now),
+                Some(slot) => self.put_file(slot, &request, now).into(),
                 // It left, or its lease ended.
-                None => true,
+                None => ChangeResult::Applied,
             },
             DirectoryChange::Node(_)
             | DirectoryChange::Renew(..)
             | DirectoryChange::Listen(_)
             | DirectoryChange::Unlisten(_)
-            | DirectoryChange::Message(..) => true,
+            | DirectoryChange::Message(..) => ChangeResult::Applied,
         }
+    }
+    /// Makes or changes the entry of a node. Returns its slot, and whether it is a new one;
+    /// none if there is no room.
+    fn apply_header(
+        &mut self,
+        address: NodeAddress,
+        header: NodeHeader,
+        out: &mut Output<Self>,
+        now: Instant,
+    ) -> Option<(SlotId, bool)> {
+        let mut known = self.directory.find(&address);
+        if known.is_some_and(|slot| self.epoch(slot) != header.epoch) {
+            self.directory.evict(&address);
+            known = None;
+        }
+        let end = now + header.lease + LEASE_GRACE;
+        let slot = self.put_node((address, header), end, out, now)?;
+        if let Some(registry) = &mut self.registry {
+            registry.node(slot).is_own = false;
+        }
+        Some((slot, known.is_none()))
     }
 
     /// Makes the entry of a node as another relay has it. Its files stay. None if there is

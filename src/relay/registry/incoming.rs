@@ -22,6 +22,8 @@ pub(super) struct IncomingUpdates {
     queue: VecDeque<RegistryUpdate>,
     /// How many bytes of the text of the first update are handled.
     position: usize,
+    /// Where the last line begins.
+    line_start: usize,
     /// The node of the lines there.
     pub(super) subject: Option<NodeAddress>,
 }
@@ -35,8 +37,14 @@ impl IncomingUpdates {
     pub(super) fn next_line<'t>(&mut self, text: &'t [u8]) -> Option<&'t [u8]> {
         let rest = text.get(self.position..).filter(|rest| !rest.is_empty())?;
         let end = memchr(b'\n', rest).unwrap_or(rest.len());
+        self.line_start = self.position;
         self.position += end + 1;
         Some(&rest[..end])
+    }
+
+    /// The last line is the next one again.
+    pub(super) fn repeat_line(&mut self) {
+        self.position = self.line_start;
     }
 
     /// Whether no line of the first update is handled yet.
@@ -115,7 +123,7 @@ impl Relay {
         match update {
             RegistryUpdate::Batch(batch) => return self.apply_batch(batch, lines, out, now),
             RegistryUpdate::Node(record) => return self.merge_record(record, lines, out, now),
-            RegistryUpdate::Loaded => self.finish_reconciliation(now),
+            RegistryUpdate::Loaded => return self.finish_reconciliation(lines),
             RegistryUpdate::Listeners(relay, addresses) => {
                 registry.relays.on_sign_of_life(*relay, now);
                 for address in addresses {
@@ -165,11 +173,10 @@ impl Relay {
         registry.link = RegistryLink::Disconnected;
         registry.reconciliation.abort();
         registry.missing.clear();
+        registry.publications.clear();
         let renewed = registry.outgoing.clear();
         let mut marks: Vec<(NodeAddress, Unpublished)> = Vec::new();
         marks.extend(renewed.into_iter().map(|node| (node, Unpublished::Renewal)));
-        let unfinished = registry.publications.drain(..).map(|node| node.address);
-        marks.extend(unfinished.map(|node| (node, Unpublished::Change)));
         let mut in_doubt = Vec::new();
         for (address, is_overtaken) in registry.unconfirmed.clear() {
             marks.push((address, Unpublished::Change));

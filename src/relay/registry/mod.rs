@@ -24,7 +24,7 @@ mod record;
 mod status;
 mod unconfirmed;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
@@ -37,7 +37,7 @@ use crate::protocol::NodeAddress;
 use crate::relay::registry::incoming::IncomingUpdates;
 use crate::relay::registry::other_relays::OtherRelays;
 use crate::relay::registry::outgoing::Outgoing;
-use crate::relay::registry::publication::NodePublication;
+use crate::relay::registry::publication::Publications;
 use crate::relay::registry::reconcile::Reconciliation;
 use crate::relay::registry::status::RegistryCounters;
 use crate::relay::registry::unconfirmed::Unconfirmed;
@@ -145,7 +145,7 @@ pub(super) struct Registry {
     /// Nodes that left while the relay was cut off, and when.
     removed: HashMap<NodeAddress, Instant>,
     reconciliation: Reconciliation,
-    publications: VecDeque<NodePublication>,
+    publications: Publications,
     /// Nodes without a record in the engine, of which changes are on their way.
     missing: HashSet<NodeAddress>,
     relays: OtherRelays,
@@ -166,7 +166,8 @@ struct SharedNode {
     /// Its lease was last renewed at this relay.
     is_own: bool,
     unpublished: Unpublished,
-    /// The number of the last reconciliation in which the engine had a record of it.
+    /// The number of the last reconciliation in which the engine had a record of it, or got
+    /// one.
     seen_in: u32,
 }
 
@@ -192,7 +193,7 @@ impl Registry {
             nodes: Vec::new(),
             removed: HashMap::new(),
             reconciliation: Reconciliation::default(),
-            publications: VecDeque::new(),
+            publications: Publications::default(),
             missing: HashSet::new(),
             relays: OtherRelays::default(),
             counters: RegistryCounters::default(),

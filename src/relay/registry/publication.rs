@@ -1,38 +1,58 @@
 //! Nodes that the engine does not know, or not as they are: published in bounded steps.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
+use std::collections::hash_set::IntoIter;
 use std::time::Instant;
 
 use crate::protocol::{NodeAddress, Request};
 use crate::relay::Relay;
 use crate::relay::index::NameId;
-use crate::relay::registry::Registry;
 use crate::relay::registry::change::{DirectoryChange, NodeHeader};
+use crate::relay::registry::{Registry, Unpublished};
 use crate::relay::table::SlotId;
 
 /// The most bytes on their way to the engine while more nodes are published.
 const WINDOW: usize = 4 << 20;
-/// Files published in one turn of the loop.
+/// Nodes and files published in one turn of the loop.
 const MAX_FILES_PER_TURN: usize = 1000;
+
+/// The nodes that are being published, or wait for it.
+#[derive(Default)]
+pub(super) struct Publications {
+    by_address: BTreeMap<NodeAddress, NodePublication>,
+}
 
 /// A node that is published.
 pub(super) struct NodePublication {
-    pub(super) address: NodeAddress,
     slot: SlotId,
-    header: Option<DirectoryChange<'static>>,
-    /// The files that are left.
-    files: Vec<NameId>,
+    step: PublicationStep,
 }
 
-impl NodePublication {
-    /// The publication of some files.
-    pub(super) fn of_files(address: NodeAddress, slot: SlotId, files: HashSet<NameId>) -> Self {
-        Self {
-            address,
-            slot,
-            header: None,
-            files: files.into_iter().collect(),
-        }
+/// [`DirectoryChange::Add`] or [`DirectoryChange::State`].
+type HeaderChange = fn(NodeHeader) -> DirectoryChange<'static>;
+
+/// What is published next of a node.
+enum PublicationStep {
+    /// The header, and then all files that the node has at that time. What it announces
+    /// before is published too, but the header may replace it.
+    Header(HeaderChange),
+    /// These files.
+    Files(IntoIter<NameId>),
+}
+
+impl Publications {
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_address.is_empty()
+    }
+
+    /// Whether something of this node is still to be published.
+    pub(super) fn contains(&self, address: &NodeAddress) -> bool {
+        self.by_address.contains_key(address)
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.by_address.clear();
     }
 }
 
@@ -40,6 +60,45 @@ impl Registry {
     /// Whether nodes wait to be published, and there is room for their changes.
     pub(super) fn may_publish_nodes(&self) -> bool {
         !self.publications.is_empty() && self.is_connected() && self.unconfirmed.bytes() < WINDOW
+    }
+
+    /// Publishes a node with all its files. If a part of it is published already, it begins
+    /// anew.
+    pub(super) fn publish_node(
+        &mut self,
+        address: NodeAddress,
+        slot: SlotId,
+        header: HeaderChange,
+    ) {
+        self.start_publication(address, slot, PublicationStep::Header(header));
+    }
+
+    /// Publishes some files of a node.
+    pub(super) fn publish_files(
+        &mut self,
+        address: NodeAddress,
+        slot: SlotId,
+        files: IntoIter<NameId>,
+    ) {
+        let waiting = self.publications.by_address.get(&address);
+        let step = match waiting.map(|node| &node.step) {
+            None => PublicationStep::Files(files),
+            // Other files wait, too: all are published.
+            Some(PublicationStep::Files(_)) => PublicationStep::Header(DirectoryChange::State),
+            Some(PublicationStep::Header(header)) => PublicationStep::Header(*header),
+        };
+        self.start_publication(address, slot, step);
+    }
+
+    fn start_publication(&mut self, address: NodeAddress, slot: SlotId, step: PublicationStep) {
+        let number = self.reconciliation.number();
+        let node = self.node(slot);
+        // The engine gets a record of it.
+        node.seen_in = number;
+        // If the relay is cut off meanwhile, the engine does not know all.
+        node.unpublished = Unpublished::Change;
+        let publication = NodePublication { slot, step };
+        self.publications.by_address.insert(address, publication);
     }
 }
 
@@ -53,9 +112,9 @@ impl Relay {
             // This may be the removal of the node, or the node itself.
             registry.missing.insert(address);
         } else if let Some(slot) = self.directory.find(&address)
-            && !self.is_being_published(&address)
+            && !registry.publications.contains(&address)
         {
-            self.publish_node(slot, address, DirectoryChange::State);
+            registry.publish_node(address, slot, DirectoryChange::State);
         }
     }
 
@@ -68,77 +127,70 @@ impl Relay {
         }
     }
 
-    /// Queues the publication of a node with all its files.
-    pub(super) fn publish_node(
-        &mut self,
-        slot: SlotId,
-        address: NodeAddress,
-        change: impl FnOnce(NodeHeader) -> DirectoryChange<'static>,
-    ) {
-        let header = Some(change(self.node_header(slot)));
-        let files = self.index.files_of(slot).into_iter().collect();
-        if let Some(registry) = &mut self.registry {
-            registry.publications.push_back(NodePublication {
-                address,
-                slot,
-                header,
-                files,
-            });
-        }
-    }
-
-    /// Whether files of this node are still to be published.
-    pub(super) fn is_being_published(&self, address: &NodeAddress) -> bool {
-        let registry = self.registry.as_ref();
-        registry.is_some_and(|registry| {
-            let mut publications = registry.publications.iter();
-            publications.any(|publication| publication.address == *address)
-        })
-    }
-
     /// Publishes a bounded part of the nodes that wait.
     pub(super) fn publish_nodes(&mut self, now: Instant) {
         let mut budget = MAX_FILES_PER_TURN;
         while budget > 0
             && let Some(registry) = &mut self.registry
             && registry.may_publish_nodes()
-            && let Some(mut node) = registry.publications.pop_front()
+            && let Some((address, node)) = registry.publications.by_address.pop_first()
         {
-            if self.directory.find(&node.address) != Some(node.slot) {
-                continue;
-            }
             budget -= 1;
-            if let Some(header) = node.header.take() {
-                registry.publish(Some(node.address), &header, now);
-            }
-            while budget > 0
-                && let Some(id) = node.files.pop()
-            {
-                budget -= 1;
-                self.publish_file(&node, id, now);
-            }
-            if let Some(registry) = &mut self.registry
-                && !node.files.is_empty()
-            {
-                registry.publications.push_front(node);
+            // It may have left, or come back.
+            if self.directory.find(&address) == Some(node.slot) {
+                self.publish_part(address, node, &mut budget, now);
             }
         }
     }
 
-    fn publish_file(&mut self, node: &NodePublication, id: NameId, now: Instant) {
+    /// Publishes the header, or as many files as the budget allows.
+    fn publish_part(
+        &mut self,
+        address: NodeAddress,
+        node: NodePublication,
+        budget: &mut usize,
+        now: Instant,
+    ) {
+        let slot = node.slot;
+        let mut files = match node.step {
+            PublicationStep::Files(files) => files,
+            PublicationStep::Header(change) => {
+                let header = change(self.node_header(slot));
+                if let Some(registry) = &mut self.registry {
+                    registry.publish(Some(address), &header, now);
+                }
+                self.index.files_of(slot).into_iter()
+            }
+        };
+        while *budget > 0
+            && let Some(file) = files.next()
+        {
+            *budget -= 1;
+            self.publish_file(address, slot, file, now);
+        }
+        let Some(registry) = &mut self.registry else {
+            return;
+        };
+        match files.len() {
+            0 => registry.node(slot).unpublished = Unpublished::Nothing,
+            _ => registry.start_publication(address, slot, PublicationStep::Files(files)),
+        }
+    }
+
+    fn publish_file(&mut self, address: NodeAddress, slot: SlotId, file: NameId, now: Instant) {
         let Some(registry) = &mut self.registry else {
             return;
         };
         // The file may have gone meanwhile.
-        let Some((name, content, digest)) = self.index.file(node.slot, id) else {
+        let Some((name, content, digest)) = self.index.file(slot, file) else {
             return;
         };
         let hash = content.hash();
         let share = Request::Share(content.size, hash, name.clone());
-        registry.publish(Some(node.address), &DirectoryChange::File(share), now);
+        registry.publish(Some(address), &DirectoryChange::File(share), now);
         if let (Some(hash), Some(digest)) = (hash.0, digest) {
             let change = DirectoryChange::File(Request::ShareDigest(hash, digest, name));
-            registry.publish(Some(node.address), &change, now);
+            registry.publish(Some(address), &change, now);
         }
     }
 }

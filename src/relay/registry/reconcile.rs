@@ -11,8 +11,7 @@ use crate::protocol::{NodeAddress, Request};
 use crate::relay::Relay;
 use crate::relay::index::{ContentId, NameId};
 use crate::relay::registry::change::{DirectoryChange, NodeHeader};
-use crate::relay::registry::publication::NodePublication;
-use crate::relay::registry::{LEASE_GRACE, NodeRecord, Unpublished};
+use crate::relay::registry::{LEASE_GRACE, NodeRecord, Registry, Unpublished};
 use crate::relay::table::SlotId;
 use crate::role::Output;
 
@@ -22,8 +21,16 @@ pub(super) struct Reconciliation {
     number: u32,
     is_running: bool,
     is_other_database: bool,
-    records: u64,
     current: Option<RecordMerge>,
+    /// All records were read: whether the engine has one of the nodes from this slot on is
+    /// still to be checked.
+    next_slot: SlotId,
+    /// Records read.
+    records: u64,
+    /// Nodes without a record that are published.
+    published: u64,
+    /// Nodes without a record that have left.
+    removed: u64,
 }
 
 /// The merge of one record.
@@ -36,6 +43,21 @@ struct RecordMerge {
     missing: HashSet<NameId>,
 }
 
+/// What to do about a record of the engine.
+enum MergePlan {
+    /// The relay's record is the newer one, and of another entry: it replaces the engine's.
+    Publish(SlotId),
+    /// Both records become one.
+    Merge {
+        /// When the lease ends.
+        end: Instant,
+        /// See [`RecordMerge`].
+        is_ours: bool,
+        /// Whether the engine does not know that the lease was renewed.
+        is_renewed: bool,
+    },
+}
+
 impl Reconciliation {
     /// The number of the last reconciliation.
     pub(super) fn number(&self) -> u32 {
@@ -43,17 +65,32 @@ impl Reconciliation {
     }
 
     pub(super) fn start(&mut self, is_other_database: bool) {
-        self.number += 1;
-        self.is_running = true;
-        // Stays so until one reconciliation has been finished.
-        self.is_other_database |= is_other_database;
-        self.records = 0;
-        self.current = None;
+        *self = Self {
+            number: self.number + 1,
+            is_running: true,
+            // Stays so until one reconciliation has been finished.
+            is_other_database: self.is_other_database || is_other_database,
+            ..Self::default()
+        };
     }
 
     pub(super) fn abort(&mut self) {
         self.is_running = false;
         self.current = None;
+    }
+
+    /// The node has announced a file: whatever the engine's record says, the node has it.
+    pub(super) fn keep_file(&mut self, slot: SlotId, file: NameId) {
+        if let Some(merge) = self.current.as_mut().filter(|merge| merge.slot == slot) {
+            merge.missing.remove(&file);
+        }
+    }
+
+    /// Whether a record of this node is being merged.
+    pub(super) fn is_merging(&self, slot: SlotId) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|merge| merge.slot == slot)
     }
 }
 
@@ -77,10 +114,7 @@ impl Relay {
             };
             let line = registry.incoming.next_line(&record.text);
             let Some(line) = line else {
-                if record.is_last {
-                    self.finish_record(now);
-                }
-                return true;
+                return !record.is_last || self.finish_record(lines);
             };
             *lines -= 1;
             let change = DirectoryChange::parse(line);
@@ -119,25 +153,20 @@ impl Relay {
         if self.has_left_since(address, longest - remaining, now) {
             return true;
         }
-        let mut end = now + remaining;
-        let (mut is_ours, mut is_renewed) = (false, false);
-        if let Some(slot) = self.directory.find(&address) {
-            // A record of this relay's own is older, whenever it was written: the engine may
-            // have been paused.
-            let is_later =
-                header.relay == self.first_epoch || self.remaining_lease(slot, now) >= remaining;
-            let is_same = self.epoch(slot) == header.epoch;
-            let unpublished = self.take_unpublished(slot);
-            if is_later && !is_same && unpublished != Unpublished::Nothing {
-                self.publish_node(slot, address, DirectoryChange::Add);
+        let plan = self.plan_merge(address, header, remaining, now);
+        let (end, is_ours, is_renewed) = match plan {
+            MergePlan::Merge {
+                end,
+                is_ours,
+                is_renewed,
+            } => (end, is_ours, is_renewed),
+            MergePlan::Publish(slot) => {
+                if let Some(registry) = &mut self.registry {
+                    registry.publish_node(address, slot, DirectoryChange::Add);
+                }
                 return true;
             }
-            is_ours = is_later && unpublished == Unpublished::Change;
-            if is_later && is_same {
-                end = self.directory.lease_end(slot).unwrap_or(end);
-            }
-            is_renewed = is_later && unpublished != Unpublished::Nothing;
-        }
+        };
         let Some(slot) = self.put_node((address, header), end, out, now) else {
             return false;
         };
@@ -158,6 +187,40 @@ impl Relay {
             });
         }
         true
+    }
+
+    /// Compares the record of a node, with so much left of its lease, with the relay's.
+    fn plan_merge(
+        &mut self,
+        address: NodeAddress,
+        header: NodeHeader,
+        remaining: Duration,
+        now: Instant,
+    ) -> MergePlan {
+        let Some(slot) = self.directory.find(&address) else {
+            return MergePlan::Merge {
+                end: now + remaining,
+                is_ours: false,
+                is_renewed: false,
+            };
+        };
+        // A record of this relay's own is older, whenever it was written: the engine may have
+        // been paused.
+        let is_ours =
+            header.relay == self.first_epoch || self.remaining_lease(slot, now) >= remaining;
+        let is_same_entry = self.epoch(slot) == header.epoch;
+        let unpublished = self.take_unpublished(slot);
+        let is_unpublished = unpublished != Unpublished::Nothing;
+        if is_ours && !is_same_entry && is_unpublished {
+            return MergePlan::Publish(slot);
+        }
+        let own_end = self.directory.lease_end(slot);
+        let own_end = own_end.filter(|_| is_ours && is_same_entry);
+        MergePlan::Merge {
+            end: own_end.unwrap_or(now + remaining),
+            is_ours: is_ours && unpublished == Unpublished::Change,
+            is_renewed: is_ours && is_unpublished,
+        }
     }
 
     /// Whether the node of a record of this age has left meanwhile. Others are told.
@@ -217,62 +280,87 @@ impl Relay {
         self.put_file(slot, request, now)
     }
 
-    fn finish_record(&mut self, now: Instant) {
-        let registry = self.registry.as_mut();
-        let Some(merge) = registry.and_then(|r| r.reconciliation.current.take()) else {
-            return;
+    /// All lines of a record were read. Returns false if some files are still to be removed.
+    fn finish_record(&mut self, budget: &mut usize) -> bool {
+        let Some(registry) = &mut self.registry else {
+            return true;
         };
-        if self.directory.find(&merge.address) != Some(merge.slot) {
-            return;
+        let Some(mut merge) = registry.reconciliation.current.take() else {
+            return true;
+        };
+        if self.directory.find(&merge.address) != Some(merge.slot) || merge.missing.is_empty() {
+            return true;
         }
-        if !merge.is_ours {
-            self.index.remove_named(merge.slot, &merge.missing);
-        } else if let Some(registry) = &mut self.registry {
-            let publication = NodePublication::of_files(merge.address, merge.slot, merge.missing);
-            registry.publications.push_back(publication);
+        if merge.is_ours {
+            registry.publish_files(merge.address, merge.slot, merge.missing.into_iter());
+            return true;
         }
-        self.publish_nodes(now);
+        let removed: Vec<NameId> = merge.missing.iter().copied().take(*budget).collect();
+        *budget -= removed.len();
+        self.index.remove_named(merge.slot, &removed);
+        removed.iter().for_each(|id| _ = merge.missing.remove(id));
+        let is_finished = merge.missing.is_empty();
+        registry.reconciliation.current = Some(merge);
+        is_finished
     }
 
-    /// All records were read. Nodes without one are published, or have left.
-    pub(super) fn finish_reconciliation(&mut self, now: Instant) {
+    /// All records were read. Nodes without one are published, or have left. Returns false
+    /// if some are still to be checked.
+    pub(super) fn finish_reconciliation(&mut self, budget: &mut usize) -> bool {
+        while *budget > 0 {
+            let Some(registry) = &mut self.registry else {
+                return true;
+            };
+            let reconciliation = &mut registry.reconciliation;
+            let slot = reconciliation.next_slot;
+            if !reconciliation.is_running || slot as usize >= registry.nodes.len() {
+                registry.end_reconciliation();
+                return true;
+            }
+            reconciliation.next_slot += 1;
+            *budget -= 1;
+            if let Some(address) = self.directory.live_address(slot) {
+                self.check_record_of(slot, address);
+            }
+        }
+        false
+    }
+
+    /// All records were read: publishes or removes a node whose record was not among them.
+    fn check_record_of(&mut self, slot: SlotId, address: NodeAddress) {
         let Some(registry) = &mut self.registry else {
             return;
         };
-        let reconciliation = &mut registry.reconciliation;
+        let number = registry.reconciliation.number;
+        let is_other = registry.reconciliation.is_other_database;
+        let node = registry.node(slot);
+        if node.seen_in == number {
+            return;
+        }
+        if node.unpublished != Unpublished::Nothing || (is_other && node.is_own) {
+            registry.publish_node(address, slot, DirectoryChange::Add);
+            registry.reconciliation.published += 1;
+        } else if !is_other {
+            self.directory.evict(&address);
+            registry.reconciliation.removed += 1;
+        }
+    }
+}
+
+impl Registry {
+    fn end_reconciliation(&mut self) {
+        let reconciliation = &mut self.reconciliation;
         if !std::mem::take(&mut reconciliation.is_running) {
             return;
         }
-        let is_other = std::mem::take(&mut reconciliation.is_other_database);
-        let (number, records) = (reconciliation.number, reconciliation.records);
-        registry.removed.clear();
-        let (mut published, mut left) = (0_u64, 0_u64);
-        for slot in self.directory.live_slots() {
-            let Some(registry) = &mut self.registry else {
-                return;
-            };
-            let node = registry.node(slot);
-            if node.seen_in == number {
-                continue;
-            }
-            let is_unpublished = std::mem::take(&mut node.unpublished) != Unpublished::Nothing;
-            let is_own = node.is_own;
-            node.seen_in = number;
-            let Some(address) = self.directory.live_address(slot) else {
-                continue;
-            };
-            if is_unpublished || (is_other && is_own) {
-                self.publish_node(slot, address, DirectoryChange::Add);
-                published += 1;
-            } else if !is_other {
-                self.directory.evict(&address);
-                left += 1;
-            }
-        }
+        reconciliation.is_other_database = false;
         info!(
             target: OPERATOR,
-            "registry: nodes loaded: {records}, published: {published}, removed: {left}"
+            "registry: nodes loaded: {}, published: {}, removed: {}",
+            reconciliation.records,
+            reconciliation.published,
+            reconciliation.removed
         );
-        self.publish_nodes(now);
+        self.removed.clear();
     }
 }

@@ -78,9 +78,16 @@ impl Relay {
         request: Request<'_>,
         now: Instant,
     ) {
-        if let Some(registry) = &mut self.registry
-            && let Some(address) = self.directory.live_address(slot)
+        let Some(registry) = &mut self.registry else {
+            return;
+        };
+        if let Request::Share(_, _, name) = &request
+            && registry.reconciliation.is_merging(slot)
+            && let Some((file, _)) = self.index.file_of(slot, name)
         {
+            registry.reconciliation.keep_file(slot, file);
+        }
+        if let Some(address) = self.directory.live_address(slot) {
             registry.record(slot, address, &DirectoryChange::File(request), now);
         }
     }

@@ -73,6 +73,11 @@ impl Engine {
         self.generation += 1;
     }
 
+    /// Loses the records of all nodes, and does not say so.
+    pub fn forget_records(&mut self) {
+        self.records.clear();
+    }
+
     /// All nodes with a record, and something else.
     pub fn nodes(&self) -> Vec<NodeAddress> {
         self.records.keys().copied().collect()

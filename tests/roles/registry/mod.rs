@@ -10,6 +10,7 @@ mod engine;
 mod impostor;
 mod listeners;
 mod site;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};

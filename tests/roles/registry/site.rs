@@ -100,6 +100,17 @@ impl RelaySite {
         panic!("the work of a relay never ends");
     }
 
+    /// Whether the relay has more to do in the next turn of its loop.
+    pub fn has_work(&self) -> bool {
+        self.machine.role().has_work()
+    }
+
+    /// One turn of the loop.
+    pub fn turn(&mut self, now: Instant) {
+        self.machine.now = now;
+        self.machine.call(Relay::on_timer);
+    }
+
     /// The engine executes the next command of the relay, perhaps that of a link that was
     /// cut. Returns false if there is none.
     pub fn execute(&mut self, engine: &mut Engine, now: Instant) -> bool {
