@@ -13,6 +13,7 @@ use crate::relay::registry::{
 use crate::relay::table::SlotId;
 use crate::role::Output;
 use crate::session::responder::Responder;
+use crate::tls::KeyId;
 
 /// What became of a change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -186,6 +187,11 @@ impl Relay {
         now: Instant,
     ) -> ChangeResult {
         match change {
+            DirectoryChange::Add(header) | DirectoryChange::State(header)
+                if self.is_refused(address, header.key, now) =>
+            {
+                ChangeResult::Applied
+            }
             DirectoryChange::Add(header) => {
                 let Some((slot, _)) = self.apply_header(address, header, out, now) else {
                     return ChangeResult::Rejected;
@@ -223,6 +229,33 @@ impl Relay {
             | DirectoryChange::Message(..) => ChangeResult::Applied,
         }
     }
+    /// Whether a registration does not count, because the node at its address has shown a
+    /// key. The lines that follow it do not count either.
+    fn is_refused(&mut self, address: NodeAddress, key: Option<KeyId>, now: Instant) -> bool {
+        let Some(slot) = self.directory.find(&address) else {
+            return false;
+        };
+        let is_refused = self.is_held_by_key(slot, key, now);
+        if is_refused && let Some(registry) = &mut self.registry {
+            registry.incoming.subject = None;
+            if registry.node(slot).is_own {
+                // The engine's record is that of the other registration.
+                registry.publish_node(address, slot, DirectoryChange::Add);
+            }
+        }
+        is_refused
+    }
+
+    /// Whether a node has shown a key, and a registration with this `key` has none. It then
+    /// waits until the lease has ended, as at one relay
+    /// ([`Directory::register`](crate::relay::directory::Directory::register)): whichever
+    /// comes first, all relays list the node with the key.
+    pub(super) fn is_held_by_key(&self, slot: SlotId, key: Option<KeyId>, now: Instant) -> bool {
+        key.is_none()
+            && self.directory.registrant(slot).key.is_some()
+            && self.remaining_lease(slot, now) > LEASE_GRACE
+    }
+
     /// Makes or changes the entry of a node. Returns its slot, and whether it is a new one;
     /// none if there is no room.
     fn apply_header(

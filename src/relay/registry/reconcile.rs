@@ -204,14 +204,18 @@ impl Relay {
                 is_renewed: false,
             };
         };
+        let own_key = self.directory.registrant(slot).key;
+        let gains_key = own_key.is_none() && header.key.is_some() && remaining > LEASE_GRACE;
         // A record of this relay's own is older, whenever it was written: the engine may have
         // been paused.
-        let is_ours =
+        let is_later =
             header.relay == self.first_epoch || self.remaining_lease(slot, now) >= remaining;
+        let is_ours = is_later && !gains_key;
         let is_same_entry = self.epoch(slot) == header.epoch;
+        let has_key = self.is_held_by_key(slot, header.key, now);
         let unpublished = self.take_unpublished(slot);
         let is_unpublished = unpublished != Unpublished::Nothing;
-        if is_ours && !is_same_entry && is_unpublished {
+        if has_key || (is_ours && !is_same_entry && is_unpublished) {
             return MergePlan::Publish(slot);
         }
         let own_end = self.directory.lease_end(slot);

@@ -8,6 +8,7 @@
 
 mod engine;
 mod impostor;
+mod keys;
 mod listeners;
 mod site;
 mod turns;
