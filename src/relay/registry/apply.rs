@@ -215,6 +215,9 @@ impl Relay {
             }
             DirectoryChange::Remove => {
                 self.directory.evict(&address);
+                if let Some(registry) = &mut self.registry {
+                    registry.outgoing.forget_renewal(&address);
+                }
                 ChangeResult::Applied
             }
             DirectoryChange::File(request) => match self.directory.find(&address) {
