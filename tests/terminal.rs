@@ -95,6 +95,37 @@ fn commands_and_names_are_completed_at_the_start() {
 }
 
 #[test]
+fn local_paths_are_completed_after_the_flags_of_get_that_take_one() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    std::fs::create_dir(folder.path().join("two words")).expect("a folder");
+    for name in ["two.txt", ".hidden", "one.txt"] {
+        std::fs::write(folder.path().join(name), "").expect("a file");
+    }
+    let place = folder.path().display();
+    let assert_paths = |flag: &str, prefix: &str, names: &[&str]| {
+        let start = format!("get hello.txt {flag} ");
+        let quoted = |name: &&str| match name.contains(' ') {
+            true => format!("'{place}/{name}'"),
+            false => format!("{place}/{name}"),
+        };
+        let names: Vec<String> = names.iter().map(quoted).collect();
+        let typed = format!("{start}{place}/{prefix}");
+        assert_eq!(complete(&typed), (start.as_str(), names), "{typed}");
+    };
+    for flag in ["-o", "--output"] {
+        assert_paths(flag, "tw", &["two words/", "two.txt"]);
+        assert_paths(flag, "", &["one.txt", "two words/", "two.txt"]);
+        assert_paths(flag, ".", &[".hidden"]);
+        assert_paths(flag, "none/x", &[]);
+    }
+    for flag in ["-d", "--dir"] {
+        assert_paths(flag, "", &["two words/"]);
+    }
+    // The name comes first, and after the path again.
+    assert_completion("get -o x hel", "get -o x ", &["hello.txt", "'help me.txt'"]);
+}
+
+#[test]
 fn names_are_completed_where_a_command_takes_one() {
     // Names of several words are quoted, as in a shell.
     let quoted = ["hello.txt", "'help me.txt'"];

@@ -55,4 +55,4 @@ pub use runner::JobRunner;
 pub use user::{Listing, PromptKind, StoreError, TerminalEvent, User};
 pub use user_event::UserEvent;
 pub use wanted_file::{ListedContent, WantedFile};
-pub use words::{last_word, quoted};
+pub use words::{last_word, quoted, word_before_last};

@@ -25,6 +25,12 @@ pub fn last_word(line: &str) -> (usize, String) {
     scan(line).1.unwrap_or((line.len(), String::new()))
 }
 
+/// The word before that one.
+#[must_use]
+pub fn word_before_last(line: &str) -> Option<String> {
+    scan(line).0.pop()
+}
+
 /// The word, in quotes if it needs them.
 #[must_use]
 pub fn quoted(word: &str) -> String {
@@ -73,6 +79,8 @@ mod tests {
         assert!(split_words("'a").is_err());
         assert_eq!(last_word("get 'two w"), (4, "two w".into()));
         assert_eq!(last_word("get "), (4, String::new()));
+        assert_eq!(word_before_last("a -o 'b c").as_deref(), Some("-o"));
+        assert_eq!(word_before_last("a"), None);
         for name in ["a b", "it's", "größe.txt", "*", "\"", "a\\b", ""] {
             assert_eq!(split_words(&quoted(name)).unwrap(), [name]);
         }

@@ -1,10 +1,16 @@
 //! Completion by the TAB key: commands, and file names that are queried when they
 //! are needed. A file name is the last field of a line and may contain blanks, so
-//! everything from its start up to the cursor is its prefix.
+//! everything from its start up to the cursor is its prefix. After `-o` and `-d` follow paths
+//! on this machine.
+
+use std::fs;
 
 use rustyline::completion::Pair;
 
-use crate::jobs::{BLANKS, COMMAND_WORDS, last_word, quoted};
+use crate::jobs::{BLANKS, COMMAND_WORDS, last_word, quoted, word_before_last};
+
+/// The most paths that are offered.
+const MAX_PATHS: usize = 1000;
 
 /// Returns the file names that begin with a prefix.
 pub type FindNames = Box<dyn Fn(&str) -> Vec<String>>;
@@ -36,8 +42,12 @@ impl LineCompleter {
         }
         if word == "get" {
             let (offset, prefix) = last_word(rest);
-            let names = (self.find_names)(&prefix).into_iter();
-            let pairs = names.map(|name| Pair {
+            let names = match word_before_last(rest).as_deref() {
+                Some("-o" | "--output") => local_paths(&prefix, false),
+                Some("-d" | "--dir") => local_paths(&prefix, true),
+                _ => (self.find_names)(&prefix),
+            };
+            let pairs = names.into_iter().map(|name| Pair {
                 replacement: quoted(&name),
                 display: name,
             });
@@ -88,6 +98,30 @@ impl LineCompleter {
             |name: &str| COMMAND_WORDS.contains(&name.split(BLANKS).next().unwrap_or(name));
         names.filter(move |name| !is_command(name)).map(pair)
     }
+}
+
+/// The paths on this machine that begin with a prefix, or only the folders. A folder ends with
+/// a slash. As in a shell, hidden files are left out unless the prefix names the dot.
+fn local_paths(prefix: &str, only_folders: bool) -> Vec<String> {
+    let (folder, start) = prefix.split_at(prefix.rfind('/').map_or(0, |slash| slash + 1));
+    let place = if folder.is_empty() { "." } else { folder };
+    let Ok(entries) = fs::read_dir(place) else {
+        return Vec::new();
+    };
+    let path = |entry: fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        let is_wanted = name.starts_with(start)
+            && (start.starts_with('.') || !name.starts_with('.'))
+            && !name.contains(char::is_control);
+        // A link counts as what it leads to.
+        let is_folder = is_wanted && entry.path().is_dir();
+        let slash = if is_folder { "/" } else { "" };
+        (is_wanted && (is_folder || !only_folders)).then(|| format!("{folder}{name}{slash}"))
+    };
+    let paths = entries.filter_map(|entry| path(entry.ok()?));
+    let mut paths: Vec<String> = paths.take(MAX_PATHS).collect();
+    paths.sort();
+    paths
 }
 
 fn pair(name: String) -> Pair {
