@@ -53,6 +53,7 @@ hidden flag | --max-nodes | ls search send chat
 hidden flag | --from | who send chat
 hidden flag | --udp | ls search who send chat
 hidden flag | --raw | nodes find who send
+unknown flag | --share | to serve what is fetched: peer-node RELAY --share DIR --get NAME
 unknown flag | -p --port -H --host --ip --addr --address --server | \
     the relay's address is an argument: peer-client 127.0.0.1:8888 ls
 missing | no-command | write its address: peer-client 127.0.0.1:8888 ls

@@ -5,12 +5,18 @@ use std::sync::mpsc::Sender;
 
 use log::LevelFilter;
 
-use crate::cli::{StartupError, is_interactive};
+use crate::cli::{StartupError, is_interactive, values};
 use crate::download::{Destination, SaveOptions, Target};
-use crate::jobs::PromptKind;
+use crate::jobs::{PromptKind, TerminalEvent, quoted};
 use crate::limits::JobLimits;
+use crate::protocol::NameError;
 use crate::quantity::integer;
 use crate::terminal::{Screen, Style, TerminalOutput, is_in_foreground};
+
+/// Checks a name or a pattern.
+fn file_pattern(text: &str) -> Result<String, NameError> {
+    values::file_pattern(text).map(|_| text.to_owned())
+}
 
 /// The flags of the console.
 #[derive(clap::Args)]
@@ -30,11 +36,27 @@ pub(super) struct ConsoleArgs {
     /// With --no-sandbox, they save anywhere
     #[arg(long, value_name = "DIR")]
     save_dir: Vec<PathBuf>,
+    /// Fetch this file into the share at the start: a name, a folder such as docs/, or a glob in
+    /// quotes; may be repeated. Others can fetch its pieces while it is on its way
+    #[arg(long, value_name = "NAME", value_parser = file_pattern)]
+    get: Vec<String>,
     #[command(flatten)]
     pub(super) limits: JobLimits,
 }
 
 impl ConsoleArgs {
+    /// Whether the node fetches files: for a console, or at the start.
+    pub(super) fn fetches(&self) -> bool {
+        self.is_enabled() || !self.get.is_empty()
+    }
+
+    /// The commands that fetch files at the start, as if they were typed.
+    pub(super) fn first_commands(&self) -> impl Iterator<Item = TerminalEvent> {
+        let line = |name: &String| format!("get -- {}", quoted(name));
+        self.get.iter().map(line).map(TerminalEvent::Typed)
+    }
+
+    /// Whether the user types commands.
     pub(super) fn is_enabled(&self) -> bool {
         self.console || (!self.no_console && is_in_foreground() && is_interactive())
     }

@@ -182,7 +182,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let network = wait_for_network(&args.relay, args.listen, &output, &manager)?;
     let (line_requests, requests) = mpsc::channel();
     let screen = || (args.console).screen(share, !args.no_sandbox, &output, line_requests);
-    let user = has_console.then(screen).transpose()?;
+    let user = args.console.fetches().then(screen).transpose()?;
     let mut console = has_console.then(|| ConsoleEvents::new(&output, args.log.rate()));
     let registration = manager.clone();
     let (mut queue, command) = args.messages.command().unzip();
@@ -216,6 +216,8 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     if has_console {
         signals::end_on_second(Exit::Aborted, &signals)?;
     }
+    let commands = args.console.first_commands();
+    commands.for_each(|command| reactor.handle().send(command.into()));
     let _prompt = has_console
         .then(|| prompt::start(requests, reactor.handle(), &output, settings))
         .transpose()
@@ -288,7 +290,8 @@ pub(super) fn prepare(
     node.certificates = certificates;
     let access = AccessControl::new(ServerKind::Node, &access, now);
     (node.http, node.access) = (args.http.settings(), access);
-    if args.listen_messages || command.is_some() || (user.is_some() && !args.no_listen_messages) {
+    let has_console = user.is_some() && args.console.is_enabled();
+    if args.listen_messages || command.is_some() || (has_console && !args.no_listen_messages) {
         node.receive_messages(fastrand::u64(..));
     }
     node.console = user.map(|user| console(args, user, &relays)).transpose()?;
@@ -317,7 +320,8 @@ fn console(args: &NodeArgs, user: Screen, relays: &[FoundRelay]) -> Result<Conso
     let limits = args.console.limits.clone().with_rates(&args.rates);
     let sources = relays.iter().map(|relay| relay.source.clone()).collect();
     let mut jobs = JobRunner::new(user, sources, limits);
-    jobs.set_may_choose(is_interactive());
+    jobs.set_may_choose(args.console.is_enabled() && is_interactive());
+    jobs.set_piece_order(fastrand::u64(..));
     jobs.set_node_tls(NodeTls::new(mode, None));
     Ok(Console::new(jobs, args.console.max_downloads))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use crate::download::Printer;
@@ -189,6 +190,14 @@ impl Destination {
         match self {
             Self::Print(_) => None,
             Self::Save { open, .. } => Some(open.get(&job)?.path.clone()),
+        }
+    }
+
+    /// The part file of a job.
+    pub(crate) fn part_file(&self, job: JobId) -> Option<OwnedFd> {
+        match self {
+            Self::Print(_) => None,
+            Self::Save { open, .. } => open.get(&job)?.part_file(),
         }
     }
 

@@ -149,6 +149,14 @@ impl OutputFile {
         }
     }
 
+    /// Another descriptor of the part file, if there is one.
+    pub(super) fn part_file(&self) -> Option<OwnedFd> {
+        match &self.output {
+            OpenOutput::Part(file) => file.descriptor().ok(),
+            OpenOutput::Device { .. } | OpenOutput::Small(_) | OpenOutput::Repair(_) => None,
+        }
+    }
+
     /// Starts to check pieces against their values.
     pub(super) fn start_check(
         &mut self,

@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -159,6 +160,11 @@ impl PartFile {
             self.start_sync()?;
         }
         Ok(())
+    }
+
+    /// Another descriptor of the file.
+    pub(super) fn descriptor(&self) -> io::Result<OwnedFd> {
+        Ok(self.part.try_clone()?.into())
     }
 
     /// Starts to check pieces against their values.

@@ -112,6 +112,11 @@ impl Fetch {
         &self.name
     }
 
+    /// Its download in pieces, if there is one.
+    pub(super) fn download(&self) -> Option<&PieceDownload> {
+        self.download.as_deref()
+    }
+
     /// Whether a long content without a hash is on its way.
     pub(super) fn has_source_without_hash(&self) -> bool {
         self.open.iter().any(|attempt| {

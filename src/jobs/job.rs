@@ -142,6 +142,10 @@ pub(super) struct JobContext {
     pub(super) cancelled: Vec<RequestId>,
     /// The number of requests to nodes so far.
     pub(super) requested: u64,
+    /// Set if others fetch pieces from us meanwhile: decides the order of the pieces.
+    pub(super) piece_order: Option<u64>,
+    /// The number of downloads in pieces that have begun or ended.
+    pub(super) partial_revision: u64,
 }
 
 impl JobContext {

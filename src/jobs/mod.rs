@@ -51,7 +51,7 @@ pub use name_search::NamesCallback;
 pub use node_tls::NodeTls;
 pub use peer_source::PeerSource;
 pub use relay_query::Query;
-pub use runner::JobRunner;
+pub use runner::{JobRunner, PartialFile};
 pub use user::{Listing, PromptKind, StoreError, TerminalEvent, User};
 pub use user_event::UserEvent;
 pub use wanted_file::{ListedContent, WantedFile};

@@ -10,6 +10,7 @@ mod end;
 mod list_request;
 mod opening;
 mod ordered_output;
+mod parts;
 mod piece_map;
 mod schedule;
 mod size_proof;
@@ -17,7 +18,7 @@ mod source;
 mod stored_pieces;
 mod transfer;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
 use crate::jobs::content::{ContentInfo, PieceSet};
@@ -76,6 +77,7 @@ pub(super) struct PieceDownload {
     /// Whether the relay is being asked for holders, and when it may be asked again.
     is_querying: bool,
     next_query: Instant,
+    query_delay: Duration,
     /// How long the download waits for a holder, since there is none.
     wait_until: Option<Instant>,
 }
@@ -105,6 +107,11 @@ impl PieceDownload {
         now: Instant,
     ) -> Self {
         let layout = PieceLayout::new(size);
+        let query_delay = end::first_query_delay(context);
+        let mut pieces = PieceMap::new(layout.count());
+        if let Some(order) = context.piece_order {
+            pieces.shuffle(order.wrapping_add(job.0));
+        }
         Self {
             job,
             name,
@@ -119,7 +126,7 @@ impl PieceDownload {
             lists: Vec::new(),
             next_list: None,
             stat: None,
-            pieces: PieceMap::new(layout.count()),
+            pieces,
             unchecked: PieceSet::default(),
             was_checked: false,
             next_check: None,
@@ -130,7 +137,8 @@ impl PieceDownload {
             resumed: 0,
             is_plain: false,
             is_querying: false,
-            next_query: now + end::QUERY_DELAY,
+            next_query: now + query_delay,
+            query_delay,
             wait_until: None,
         }
     }
@@ -145,7 +153,8 @@ impl PieceDownload {
     /// Whether the response to a request is still awaited.
     pub(super) fn awaits(&self, id: RequestId) -> bool {
         let is_transfer = self.transfers.iter().any(|transfer| transfer.id == id);
-        is_transfer || self.stat == Some(id) || self.lists.iter().any(|list| list.id == id)
+        let is_stat = self.stat == Some(id) || self.source_of_stat(id).is_some();
+        is_transfer || is_stat || self.lists.iter().any(|list| list.id == id)
     }
 
     /// A part of a response has arrived.
@@ -168,9 +177,14 @@ impl PieceDownload {
         if let Some(index) = self.lists.iter().position(|list| list.id == id) {
             return self.on_list(context, index, part, is_last, now);
         }
+        if let (Some(source), ResponsePart::Head(head)) = (self.source_of_stat(id), part) {
+            self.on_parts(context, source, head, now)?;
+            return Ok(self.advance(context, now));
+        }
         if self.stat == Some(id)
             && let ResponsePart::Head(Reply::Stat(stat)) = part
             && stat.hash.0 == Some(self.hash)
+            && stat.parts.is_none()
         {
             self.info.mtime = Some(stat.mtime);
             self.info.is_executable = stat.is_executable;
@@ -207,6 +221,9 @@ impl PieceDownload {
                 self.transfers.swap_remove(index);
                 self.give_back(piece);
                 match *code {
+                    ErrorCode::OUT_OF_RANGE if self.size_deadline.is_none() => {
+                        self.on_missing_part(context, source, now);
+                    }
                     ErrorCode::UNAVAILABLE | ErrorCode::SLOW_DOWN | ErrorCode::INTERNAL => {
                         self.on_failure(context, source, &failure, now);
                     }
@@ -313,6 +330,9 @@ impl PieceDownload {
             self.give_back(transfer.piece);
             let failure = Failure::Ended(reason);
             self.on_failure(context, transfer.source, &failure, now);
+        } else if let Some(source) = self.source_of_stat(id) {
+            self.end_stat(source);
+            self.on_failure(context, source, &Failure::Ended(reason), now);
         } else if let Some(index) = self.lists.iter().position(|list| list.id == id) {
             let source = self.lists.remove(index).source;
             self.next_list = None;

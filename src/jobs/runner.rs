@@ -3,6 +3,7 @@
 
 mod cancel;
 mod commits;
+mod partial;
 mod plain_refusal;
 mod queries;
 mod sources;
@@ -21,6 +22,7 @@ use crate::jobs::node_tls::NodeTls;
 use crate::jobs::open_query::{OpenQuery, QueryId};
 use crate::jobs::peer_source::{PeerSource, PeerSources};
 use crate::jobs::relay_query::RelayQuery;
+pub use crate::jobs::runner::partial::PartialFile;
 use crate::jobs::similar_names::MAX_SEARCHES;
 use crate::jobs::unreachable_nodes::UnreachableNodes;
 use crate::jobs::user::User;
@@ -72,6 +74,8 @@ impl JobRunner {
                 requests: Vec::new(),
                 cancelled: Vec::new(),
                 requested: 0,
+                piece_order: None,
+                partial_revision: 0,
             },
             jobs: BTreeMap::new(),
             sources,
@@ -361,6 +365,7 @@ impl JobRunner {
         if let Some(result) = finished
             && let Some(job) = self.jobs.remove(&id)
         {
+            self.context.partial_revision += 1;
             let is_cancelled = |request: RequestId| request.job == id;
             // To look for requests among those of many small files takes long.
             let is_fetch_without_requests =

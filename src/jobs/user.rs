@@ -1,6 +1,7 @@
 //! The user of a client or of a node's console: a person or a program.
 
 use std::fmt;
+use std::os::fd::OwnedFd;
 
 use crate::jobs::content::{
     ContentInfo, DiscardedContent, Opened, PieceSet, StoredContent, StoredPart,
@@ -106,6 +107,11 @@ pub trait User {
 
     /// The pieces that were checked since the last call, and whether each is right.
     fn checked_pieces(&mut self, job: JobId) -> Vec<(u32, bool)>;
+
+    /// The file into which the content of a job is written, if its pieces may be read there.
+    fn part_file(&self, _job: JobId) -> Option<OwnedFd> {
+        None
+    }
 
     /// The content is complete: moves it to its final place.
     ///

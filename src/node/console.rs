@@ -7,7 +7,8 @@ use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::jobs::{
     ChoiceResult, Choices, FinishedJob, GetCommand, GetQueue, Job, JobConnection, JobResult,
-    JobRunner, Listing, OutputSpec, PromptCommand, Query, RunsJobs, TerminalEvent, UserEvent,
+    JobRunner, Listing, OutputSpec, PartialFile, PromptCommand, Query, RunsJobs, TerminalEvent,
+    UserEvent,
 };
 use crate::node::Node;
 use crate::node::share::Share;
@@ -69,6 +70,12 @@ impl Console {
             is_batch: false,
             is_prompt_due: false,
         }
+    }
+
+    /// The files that are being fetched into the share.
+    pub(super) fn partial_files(&self) -> impl Iterator<Item = PartialFile<'_>> {
+        let files = self.jobs.partial_files();
+        files.filter(|_| self.output.is_none())
     }
 
     pub(super) fn prompt(&mut self) {

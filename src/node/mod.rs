@@ -9,6 +9,7 @@ mod http;
 mod message_listener;
 mod messages;
 mod node_message;
+mod partial;
 mod registrar;
 mod relay_contact;
 mod relay_record;
@@ -80,6 +81,8 @@ pub struct Node<S: Share> {
     gets_found: u64,
     /// The last reply to `PIECES`. Connections that have not read it share it.
     rendered_pieces: Option<(ContentHash, RenderedList)>,
+    /// The last value of [`crate::jobs::JobRunner::partial_revision`].
+    partial_revision: u64,
 }
 
 impl<S: Share> Node<S> {
@@ -109,6 +112,7 @@ impl<S: Share> Node<S> {
             gets: 0,
             gets_found: 0,
             rendered_pieces: None,
+            partial_revision: 0,
         }
     }
 
@@ -204,7 +208,9 @@ impl<S: Share> Role for Node<S> {
             }
             (NodeSession::Job(session), Some(console)) => {
                 let mut connector = Connector::new(context, &mut self.udp);
-                console.on_input(&mut connector, conn, session, input)
+                let next = console.on_input(&mut connector, conn, session, input);
+                self.list_partial_files(context.now);
+                next
             }
             (NodeSession::Job(_), None) => ReadNext::Close(CloseReason::Completed),
         }
@@ -258,7 +264,8 @@ impl<S: Share> Role for Node<S> {
             (NodeSession::Client(..), _) | (NodeSession::Job(_), None) => return,
             (NodeSession::Job(session), Some(console)) => {
                 let mut connector = Connector::new(context, &mut self.udp);
-                return console.on_close(&mut connector, *session, reason);
+                console.on_close(&mut connector, *session, reason);
+                return self.list_partial_files(context.now);
             }
             (NodeSession::RelayUpdate(update), _) => {
                 self.on_update_end(context.now, *update, reason);
@@ -305,7 +312,10 @@ impl<S: Share> Role for Node<S> {
                     self.renew_within(context.now, delay);
                 }
             }
-            NodeMessage::Terminal(event) => self.on_terminal_event(context, event),
+            NodeMessage::Terminal(event) => {
+                self.on_terminal_event(context, event);
+                self.list_partial_files(context.now);
+            }
             NodeMessage::Answer(to, text) => self.send_message(context, to, text, true),
             NodeMessage::RelayAddresses(relay, addresses) => {
                 if let Some(contact) = self.relays.get_mut(relay) {
@@ -330,6 +340,7 @@ impl<S: Share> Role for Node<S> {
         if let Some(console) = &mut self.console {
             let mut connector = Connector::new(context, &mut self.udp);
             console.on_timer(&mut connector);
+            self.list_partial_files(context.now);
         }
         let outcomes = self.udp.on_timer(context.out, context.now);
         self.on_udp_outcomes(context, outcomes);

@@ -119,6 +119,10 @@ impl<S: Share> Node<S> {
     fn stat(&mut self, request: &mut NodeRequest<'_, S>, name: &FileName<'_>) -> ReadNext {
         match self.share.stat(name, request.arrival()) {
             Ok(stat) => request.reply.stat(stat),
+            Err(Unavailable::Incomplete) => match self.partial_file(name) {
+                Some(file) => request.reply.stat(file.stat()),
+                None => request.reply.not_found(),
+            },
             Err(error) => unavailable(name, &error, &mut request.reply),
         }
     }
@@ -139,6 +143,9 @@ impl<S: Share> Node<S> {
         let (arrival, reply) = (request.arrival(), &mut request.reply);
         let content = match self.share.open(name, arrival) {
             Ok(content) => content,
+            Err(Unavailable::Incomplete) => {
+                return self.partial_range(request, (offset, length), wanted, name);
+            }
             Err(error) => return unavailable(name, &error, reply),
         };
         let (size, file) = match content {
@@ -184,6 +191,7 @@ impl<S: Share> Node<S> {
                 PieceList::of_one_piece(size, content.hash()).map(Arc::new)
             }
             Ok(FileContent::Large { file, .. }) => self.share.pieces(name, &file),
+            Err(Unavailable::Incomplete) => self.partial_pieces(name),
             Err(error) => return unavailable(name, &error, reply),
         };
         let Some(pieces) = pieces else {
@@ -297,6 +305,7 @@ pub(super) fn unavailable<S: Share>(
 ) -> ReadNext {
     let rejection = match error {
         Unavailable::NotFound => return reply.not_found(),
+        Unavailable::Incomplete => Rejection::Incomplete,
         Unavailable::NotAllowed => Rejection::FileForbidden,
         Unavailable::Busy => Rejection::TooManyOpenFiles,
         Unavailable::Failed(why) => Rejection::FileReadFailed(why.clone()),

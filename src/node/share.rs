@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::fmt;
 use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,14 @@ pub trait Share {
         name: &FileName<'_>,
         arrival: u64,
     ) -> Result<FileContent<'_, Self::File>, Unavailable>;
+
+    /// The file as which a part file is sent.
+    fn open_part(&self, file: OwnedFd) -> Option<Self::File>;
+
+    /// Lists these files, whose content is still being fetched into the share, beside those
+    /// that are there. [`Share::open`] opens none of them. If the list of files changes,
+    /// returns how long to wait before the changes are announced.
+    fn set_partial_files(&mut self, files: Vec<FileItem<'_>>) -> Option<Duration>;
 
     /// Calls `visit` for the files in name order, from the first one on whose name is not
     /// before `start`, until `visit` returns false.
@@ -257,6 +266,8 @@ impl SmallContent<'_> {
 pub enum Unavailable {
     /// The file does not exist or is not shared.
     NotFound,
+    /// The file is one of [`Share::set_partial_files`].
+    Incomplete,
     /// The file exists but may not be read.
     NotAllowed,
     /// The system lacks a resource; a later request may succeed.

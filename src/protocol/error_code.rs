@@ -23,7 +23,7 @@ impl ErrorCode {
     pub const CHANGED: Self = Self(409);
     /// The request exceeds a limit of the client.
     pub const LIMIT_REACHED: Self = Self(413);
-    /// The offset is past the end of the file.
+    /// The offset is past the end of the file, or the node does not have this part yet.
     pub const OUT_OF_RANGE: Self = Self(416);
     /// The server speaks TLS only, and the connection closes. Or a secret is only taken over TLS.
     pub const TLS_REQUIRED: Self = Self(426);

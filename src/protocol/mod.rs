@@ -19,6 +19,7 @@ mod datagram;
 mod digest;
 mod error_code;
 mod fields;
+mod file_parts;
 mod fold;
 mod hash;
 mod item;
@@ -43,6 +44,7 @@ pub use datagram::{
 pub use digest::Sha256Digest;
 pub use error_code::ErrorCode;
 pub use fields::ParseError;
+pub use file_parts::FileParts;
 pub use fold::fold;
 pub use hash::{ContentHash, HashError, HashPrefix, MaybeHash};
 pub use item::{

@@ -161,6 +161,10 @@ pub enum Rejection {
     FileChanged,
     /// The offset is past the end of a file of this size.
     OffsetPastEnd(u64),
+    /// The node does not have this part of the file yet.
+    PartMissing,
+    /// The node does not have the whole file yet.
+    Incomplete,
     /// The hash of the file is not known yet.
     HashUnknown,
     /// Nodes have several contents under the name.
@@ -197,7 +201,7 @@ impl Rejection {
             Self::NotRegistered(_) | Self::NoListener(_) => ErrorCode::NO_SUCH_NODE,
             Self::LineTimeout | Self::SlowReceiver => ErrorCode::TOO_SLOW,
             Self::Replaced | Self::FileChanged | Self::SeveralContents => ErrorCode::CHANGED,
-            Self::OffsetPastEnd(_) => ErrorCode::OUT_OF_RANGE,
+            Self::OffsetPastEnd(_) | Self::PartMissing => ErrorCode::OUT_OF_RANGE,
             Self::TooManyNodesAtAddress
             | Self::TooManyFilesOfNode { .. }
             | Self::TooManyFilesAtAddress
@@ -215,6 +219,7 @@ impl Rejection {
             | Self::TooManyConnectionsFromAddress
             | Self::TooManyNodes
             | Self::TooManyOpenFiles
+            | Self::Incomplete
             | Self::HashUnknown
             | Self::DigestUnknown => ErrorCode::UNAVAILABLE,
         }
@@ -235,6 +240,10 @@ const FAIR_SHARE: &str =
 const FULL_FOR_ADDRESS: &str = "too many connections from your address; try again later";
 /// The text of [`Rejection::OffsetPastEnd`], before the size.
 const PAST_END: &str = "the offset is past the end; the file has";
+/// The text of [`Rejection::ReceiverBusy`], after the address.
+const IS_SLOW: &str = "is slow to read; try again later";
+/// The text of [`Rejection::TooManyMessages`], before the rate.
+const MESSAGE_LIMIT: &str = "too many messages; the limit is";
 /// The text of [`Rejection::NotYourKey`], after the address.
 const HELD_BY_KEY: &str = "is registered with a key that you have not shown; connect over TLS with \
                            its certificate, or wait until its lease ends";
@@ -280,15 +289,13 @@ impl fmt::Display for Rejection {
             Self::NoListener(at) => {
                 return write!(f, "nobody listens at {at}; the receiver must LISTEN first");
             }
-            Self::TooManyMessages(rate) => {
-                return write!(f, "too many messages; the limit is {rate} per second");
-            }
-            Self::ReceiverBusy(at) => {
-                return write!(f, "the listener at {at} is slow to read; try again later");
-            }
+            Self::TooManyMessages(rate) => return write!(f, "{MESSAGE_LIMIT} {rate} per second"),
+            Self::ReceiverBusy(at) => return write!(f, "the listener at {at} {IS_SLOW}"),
             Self::FileForbidden => "no permission to read the file",
             Self::FileChanged => "the file has another content now; STAT shows its hash",
             Self::OffsetPastEnd(size) => return write!(f, "{PAST_END} {size} bytes"),
+            Self::PartMissing => "the node does not have this part yet; STAT shows its parts",
+            Self::Incomplete => "the file is incomplete; STAT shows its parts, RANGE sends one",
             Self::HashUnknown => "the hash of the file is not known yet; try again later",
             Self::SeveralContents => "nodes have several contents of this name; FIND lists them",
             Self::DigestUnknown => "no node has announced the SHA-256, or they do not agree",

@@ -10,6 +10,7 @@ use crate::protocol::datagram::{Cookie, Tag};
 use crate::protocol::digest::Sha256Digest;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::fields::{ParseError, field, hash, number, signed_number, token, trim};
+use crate::protocol::file_parts::FileParts;
 use crate::protocol::hash::{ContentHash, MaybeHash};
 use crate::protocol::item::ItemKind;
 use crate::protocol::reverse_text::append_number;
@@ -30,7 +31,7 @@ pub enum Reply<'a> {
     Holders(Count),
     /// `FOUND size`: as many bytes follow.
     Found(u64),
-    /// `STAT size hash mtime mode`
+    /// `STAT size hash mtime mode`, and `parts` if the file is incomplete.
     Stat(FileStat),
     /// `DIGEST sha-256 hex`
     Digest(Sha256Digest),
@@ -275,7 +276,7 @@ impl fmt::Display for Count {
 }
 
 /// What is known of a file without its content.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FileStat {
     /// In bytes.
     pub size: u64,
@@ -285,18 +286,22 @@ pub struct FileStat {
     pub mtime: i64,
     /// The file is a program, which its owner may execute.
     pub is_executable: bool,
+    /// What the node has of a file that it is still fetching.
+    pub parts: Option<FileParts>,
 }
 
 impl FileStat {
     fn parse(fields: &str) -> Result<Self, ParseError> {
         let (rest, (size, hash, mtime)) = (number, hash, signed_number).parse(fields)?;
         // Earlier versions do not send a mode.
-        let is_executable = field(rest).is_ok_and(|(_, mode)| mode == "x");
+        let (rest, mode) = field(rest).unwrap_or_default();
+        let parts = field(rest).ok().and_then(|(_, parts)| parts.parse().ok());
         Ok(Self {
             size,
             hash,
             mtime,
-            is_executable,
+            is_executable: mode == "x",
+            parts,
         })
     }
 }
@@ -307,7 +312,11 @@ impl fmt::Display for FileStat {
             size, hash, mtime, ..
         } = self;
         let mode = if self.is_executable { "x" } else { "-" };
-        write!(f, "STAT {size} {hash} {mtime} {mode}")
+        write!(f, "STAT {size} {hash} {mtime} {mode}")?;
+        match &self.parts {
+            Some(parts) => write!(f, " {parts}"),
+            None => Ok(()),
+        }
     }
 }
 

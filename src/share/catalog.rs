@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::node::ShareTotals;
-use crate::protocol::{MaybeHash, PieceList, Sha256Digest};
+use crate::protocol::{FileItem, MaybeHash, PieceList, Sha256Digest};
 use crate::share::file_identity::FileIdentity;
 use crate::share::hash_worker::HashResult;
 use crate::share::roots::is_within;
@@ -17,6 +17,8 @@ use crate::share::walk::WalkResult;
 pub(super) struct Catalog {
     /// By name, in byte order.
     files: Vec<CatalogEntry>,
+    /// The files that are still being fetched: name, size and hash.
+    partial: Vec<(String, u64, MaybeHash)>,
     /// The size of all files together.
     pub(super) bytes: u64,
     /// Number of changes.
@@ -35,11 +37,26 @@ pub(super) struct CatalogEntry {
     pieces: Option<Arc<PieceList>>,
     /// Boxed, because most nodes compute none.
     sha256: Option<Box<Sha256Digest>>,
+    /// The file is still being fetched into the share.
+    is_partial: bool,
     /// The file could not be hashed. The next walk requests the hash again.
     has_failed: bool,
 }
 
 impl CatalogEntry {
+    /// A file whose hash is not known.
+    fn new(name: String, identity: FileIdentity) -> Self {
+        Self {
+            name,
+            identity,
+            hash: MaybeHash(None),
+            pieces: None,
+            sha256: None,
+            is_partial: false,
+            has_failed: false,
+        }
+    }
+
     /// The hashes of the pieces, if they are known.
     pub(super) fn pieces(&self) -> Option<Arc<PieceList>> {
         match (&self.pieces, self.hash.0) {
@@ -66,7 +83,10 @@ impl Catalog {
         within: Option<&str>,
         mut request_hash: impl FnMut(&CatalogEntry, bool),
     ) {
-        let all = mem::take(&mut self.files);
+        let mut all = mem::take(&mut self.files);
+        let listed = all.len();
+        all.retain(|file| !file.is_partial);
+        let partial = listed - all.len();
         let (old, mut files) = match within {
             None => (all, Vec::new()),
             Some(name) => all
@@ -87,14 +107,7 @@ impl Catalog {
             // Such an entry has its hash, or the hash was requested.
             let known = same.filter(|_| !skips_cache);
             let file = known.unwrap_or_else(|| {
-                let file = CatalogEntry {
-                    name,
-                    identity,
-                    hash: MaybeHash(None),
-                    pieces: None,
-                    sha256: None,
-                    has_failed: false,
-                };
+                let file = CatalogEntry::new(name, identity);
                 request_hash(&file, skips_cache);
                 file
             });
@@ -108,10 +121,45 @@ impl Catalog {
         let sizes = files.iter().map(|file| file.identity.size);
         self.bytes = sizes.fold(0, u64::saturating_add);
         self.files = files;
+        let is_same_partial = self.insert_partial() == partial;
+        self.revision += u64::from(!is_same_partial);
         if within.is_none() {
             self.warnings.update(&walk.skipped, Instant::now());
             self.skipped = walk.skipped;
         }
+    }
+
+    /// Lists these files, which are still being fetched. Returns whether one of them is new.
+    pub(super) fn set_partial<'a>(&mut self, files: impl Iterator<Item = FileItem<'a>>) -> bool {
+        let files = files.map(|file| (file.name.to_string(), file.size, file.hash));
+        self.partial = files.collect();
+        let is_new = self.insert_partial() > 0;
+        self.revision += u64::from(is_new);
+        is_new
+    }
+
+    /// Inserts those that are not listed. Returns their number.
+    fn insert_partial(&mut self) -> usize {
+        let before = self.files.len();
+        for (name, size, hash) in &self.partial {
+            let by_name = |file: &CatalogEntry| file.name.as_str().cmp(name);
+            if let Err(index) = self.files.binary_search_by(by_name) {
+                let identity = FileIdentity::partial(*size);
+                let file = CatalogEntry {
+                    hash: *hash,
+                    is_partial: true,
+                    ..CatalogEntry::new(name.clone(), identity)
+                };
+                self.files.insert(index, file);
+                self.bytes = self.bytes.saturating_add(*size);
+            }
+        }
+        self.files.len() - before
+    }
+
+    /// Whether this file is still being fetched.
+    pub(super) fn is_partial(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|file| file.is_partial)
     }
 
     /// The files after `name`, or all.

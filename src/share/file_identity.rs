@@ -37,6 +37,18 @@ impl FileIdentity {
         fields.next().is_none().then_some(identity)
     }
 
+    /// Stands for a file that is still being fetched. No file on disk has it.
+    pub(super) fn partial(size: u64) -> Self {
+        Self {
+            device: 0,
+            inode: 0,
+            size,
+            mtime: 0,
+            ctime: 0,
+            ctime_nanos: 0,
+        }
+    }
+
     /// Whether it is the same file; the content may differ.
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)

@@ -14,7 +14,7 @@ use log::{info, warn};
 use crate::escaped::Escaped;
 use crate::logging::OPERATOR;
 use crate::node::{FileContent, FileRevision, ListedFile, Share, Unavailable};
-use crate::protocol::{FileName, FileStat, MaybeHash, PieceList, Sha256Digest};
+use crate::protocol::{FileItem, FileName, FileStat, MaybeHash, PieceList, Sha256Digest};
 use crate::quantity::{bytes, integer, seconds};
 use crate::share::catalog::{Catalog, CatalogEntry};
 use crate::share::content_reader::{ContentReader, unavailable};
@@ -219,7 +219,26 @@ impl Share for Folder {
         name: &FileName<'_>,
         arrival: u64,
     ) -> Result<FileContent<'_, SharedFile>, Unavailable> {
-        self.reader.open(&self.roots, name, arrival)
+        match self.reader.open(&self.roots, name, arrival) {
+            Err(Unavailable::NotFound) if self.catalog.is_partial(name.as_str()) => {
+                Err(Unavailable::Incomplete)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_part(&self, file: OwnedFd) -> Option<SharedFile> {
+        SharedFile::part(file)
+    }
+
+    fn set_partial_files(&mut self, files: Vec<FileItem<'_>>) -> Option<Duration> {
+        // A file that is complete stays in the list until the scan finds it.
+        self.watch.mark_changed();
+        self.refresh();
+        let roots = &self.roots;
+        let is_shared = |file: &FileItem<'_>| roots.root_of(file.name.as_str()).is_some();
+        let files = files.into_iter().filter(is_shared);
+        self.catalog.set_partial(files).then_some(SCAN_DELAY)
     }
 
     fn visit_files(&mut self, start: &str, visit: &mut dyn FnMut(&ListedFile<'_>) -> bool) {
@@ -244,7 +263,12 @@ impl Share for Folder {
     }
 
     fn stat(&mut self, name: &FileName<'_>, arrival: u64) -> Result<FileStat, Unavailable> {
-        let status = self.reader.status(&self.roots, name, arrival)?;
+        let status = match self.reader.status(&self.roots, name, arrival) {
+            Err(Unavailable::NotFound) if self.catalog.is_partial(name.as_str()) => {
+                return Err(Unavailable::Incomplete);
+            }
+            status => status?,
+        };
         let identity = status.identity;
         let entry = self.catalog.find(name.as_str());
         let entry = entry.filter(|entry| entry.identity == identity);
@@ -253,6 +277,7 @@ impl Share for Folder {
             hash: entry.map_or(MaybeHash(None), |entry| entry.hash),
             mtime: identity.mtime,
             is_executable: status.is_executable,
+            parts: None,
         })
     }
 

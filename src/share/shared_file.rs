@@ -1,7 +1,7 @@
 //! An open file of a share.
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Stat, fstat, fstatfs};
 use rustix::io::pread;
@@ -14,7 +14,8 @@ use crate::share::file_identity::FileIdentity;
 #[derive(Debug)]
 pub struct SharedFile {
     file: File,
-    version: ContentVersion,
+    /// None for a part file: its pieces stay as they are once they are there.
+    version: Option<ContentVersion>,
     revision: FileRevision,
 }
 
@@ -32,9 +33,18 @@ impl SharedFile {
     pub(super) fn new(file: File, stat: &Stat) -> Self {
         Self {
             file,
-            version: ContentVersion::from(stat),
+            version: Some(ContentVersion::from(stat)),
             revision: revision(stat),
         }
+    }
+
+    /// A part file.
+    pub(super) fn part(file: OwnedFd) -> Option<Self> {
+        let stat = fstat(&file).ok()?;
+        Some(Self {
+            version: None,
+            ..Self::new(file.into(), &stat)
+        })
     }
 
     /// The revision that was opened.
@@ -45,14 +55,17 @@ impl SharedFile {
     /// The identity of the file now; none if its content has changed since it was opened.
     pub(super) fn identity(&self) -> Option<FileIdentity> {
         let stat = fstat(&self.file).ok()?;
-        (ContentVersion::from(&stat) == self.version).then(|| FileIdentity::from(&stat))
+        (Some(ContentVersion::from(&stat)) == self.version).then(|| FileIdentity::from(&stat))
     }
 
     /// Whether the content has as many bytes as the size says. Files whose content is
     /// computed while it is read, as those of proc(5), have any size. Their file systems
     /// have no blocks.
     pub(super) fn has_true_size(&self) -> bool {
-        let size = self.version.size.cast_unsigned();
+        let Some(version) = &self.version else {
+            return true;
+        };
+        let size = version.size.cast_unsigned();
         let length_at = |offset| pread(&self.file, &mut [0][..], offset).ok();
         is_on_blocks(&self.file)
             || ((size == 0 || length_at(size - 1) == Some(1)) && length_at(size) == Some(0))
@@ -68,9 +81,12 @@ impl SendableFile for SharedFile {
     /// A file that has grown counts as unchanged: a program that appends to a file, such
     /// as a log, leaves the bytes before as they are.
     fn is_unchanged(&self) -> bool {
+        let Some(opened) = &self.version else {
+            return true;
+        };
         fstat(&self.file).is_ok_and(|stat| {
             let version = ContentVersion::from(&stat);
-            version.size > self.version.size || version == self.version
+            version.size > opened.size || version == *opened
         })
     }
 }

@@ -1,5 +1,4 @@
-//! The user at a terminal: events become lines for people or JSON, and content is
-//! printed or saved.
+//! The user at a terminal: events become lines for people or JSON; content is printed or saved.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -40,8 +39,7 @@ pub enum Style {
         /// A progress bar, if stderr is a terminal.
         progress: bool,
     },
-    /// For the console of a node: results, and one line at the end of each file.
-    /// Several files may be in progress at the same time.
+    /// For the console of a node: results, and one line at the end of each of several files.
     Console,
     /// One JSON object per result.
     Json {
@@ -345,6 +343,10 @@ impl User for Screen {
 
     fn record_piece(&mut self, job: JobId, index: u32) -> Result<(), StoreError> {
         self.destination.record_piece(job, index)
+    }
+
+    fn part_file(&self, job: JobId) -> Option<std::os::fd::OwnedFd> {
+        self.destination.part_file(job)
     }
 
     fn start_check(

@@ -639,6 +639,7 @@ fn a_stat_has_a_size_a_hash_a_time_that_may_be_before_1970_and_a_mode() {
             hash,
             mtime,
             is_executable,
+            parts: None,
         }))
     };
     // A node of an earlier version sends no mode.

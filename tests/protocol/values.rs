@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use peerline::protocol::{
-    Banner, ClaimedIp, ContentHash, Count, Delivery, ErrorCode, FileItem, FileName, FileStat,
-    HolderItem, MaybeHash, NodeAddress, NodeItem, Port, Proof, Prover, Registered, Reply, Request,
-    ServerKind, Sha256Digest, SharedSecret, Text,
+    Banner, ClaimedIp, ContentHash, Count, Delivery, ErrorCode, FileItem, FileName, FileParts,
+    FileStat, HolderItem, MaybeHash, NodeAddress, NodeItem, Port, Proof, Prover, Registered, Reply,
+    Request, ServerKind, Sha256Digest, SharedSecret, Text,
 };
 use peerline::tls::KeyId;
 use proptest::prelude::*;
@@ -154,12 +154,19 @@ fn counts() -> impl Strategy<Value = Count> {
 }
 
 fn stats() -> impl Strategy<Value = FileStat> {
-    (any::<u64>(), hashes(), any::<i64>(), any::<bool>()).prop_map(
-        |(size, hash, mtime, is_executable)| FileStat {
+    let parts = prop::collection::vec(any::<(u64, u64)>(), 0..4).prop_map(|numbers| {
+        let mut ends: Vec<u64> = numbers.into_iter().flat_map(|(a, b)| [a, b]).collect();
+        ends.sort_unstable();
+        FileParts::new(ends.chunks(2).map(|pair| pair[0]..pair[1]))
+    });
+    let parts = prop::option::of(parts);
+    (any::<u64>(), hashes(), any::<i64>(), any::<bool>(), parts).prop_map(
+        |(size, hash, mtime, is_executable, parts)| FileStat {
             size,
             hash,
             mtime,
             is_executable,
+            parts,
         },
     )
 }

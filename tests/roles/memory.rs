@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::{Bound, Range};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,9 @@ use peerline::node::{
     ComputedValues, FileContent, FileRevision, ListedFile, Share, ShareTotals, SmallContent,
     Unavailable,
 };
-use peerline::protocol::{ContentHash, FileName, FileStat, MaybeHash, PieceList, Sha256Digest};
+use peerline::protocol::{
+    ContentHash, FileItem, FileName, FileStat, MaybeHash, PieceList, Sha256Digest,
+};
 use peerline::role::SendableFile;
 
 /// The delay between a change and the announcement that it requests.
@@ -184,7 +187,17 @@ impl Share for Memory {
             hash: MaybeHash(None),
             mtime: -1,
             is_executable: false,
+            parts: None,
         })
+    }
+
+    /// The console of a test fetches no large file into the share.
+    fn open_part(&self, _: OwnedFd) -> Option<NamedFile> {
+        None
+    }
+
+    fn set_partial_files(&mut self, _: Vec<FileItem<'_>>) -> Option<Duration> {
+        None
     }
 
     fn is_shared(&self, name: &FileName<'_>) -> bool {

@@ -95,6 +95,7 @@ mod node_messages;
 mod on_message;
 mod other_protocols;
 mod output_queue;
+mod partial_files;
 mod pieces;
 mod prompt;
 mod prompt_get;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::jobs::failure::Failure;
 use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
-use crate::jobs::piece_download::source::SourceState;
+use crate::jobs::piece_download::source::{Source, SourceState};
 use crate::jobs::piece_download::{DownloadStep, PieceDownload};
 use crate::jobs::relay_query::Query;
 use crate::jobs::user::StoreError;
@@ -12,10 +12,21 @@ use crate::jobs::user_event::UserEvent;
 use crate::protocol::{ErrorCode, HolderItem, NodeAddress};
 
 /// How long a download that could use more nodes goes on before it asks the relay again.
-pub(super) const QUERY_DELAY: Duration = Duration::from_secs(10);
+const QUERY_DELAY: Duration = Duration::from_secs(10);
 
 /// The same for a download that has none.
 const QUERY_DELAY_WITHOUT_NODE: Duration = Duration::from_secs(1);
+
+/// The same for the first time, if others fetch parts from us: they may have begun just now.
+const QUERY_DELAY_OF_SHARED_PARTS: Duration = Duration::from_secs(1);
+
+/// When a download asks the relay again for the first time. Then the time is doubled.
+pub(super) fn first_query_delay(context: &JobContext) -> Duration {
+    match context.piece_order {
+        Some(_) => QUERY_DELAY_OF_SHARED_PARTS,
+        None => QUERY_DELAY,
+    }
+}
 
 impl PieceDownload {
     /// Makes the requests that can be made now, and decides what follows if there are
@@ -68,7 +79,11 @@ impl PieceDownload {
     /// Whether a node is asked or will be asked again, or pieces are being checked.
     fn is_busy(&self) -> bool {
         let has_requests = !self.transfers.is_empty() || !self.lists.is_empty();
-        has_requests || !self.unchecked.is_empty() || self.sources.next_retry().is_some()
+        let asks_parts = self.sources.all.iter().any(Source::awaits_parts);
+        has_requests
+            || asks_parts
+            || !self.unchecked.is_empty()
+            || self.sources.next_retry().is_some()
     }
 
     /// When the relay is asked again.
@@ -94,8 +109,9 @@ impl PieceDownload {
         self.next_query = now
             + match has_none {
                 true => QUERY_DELAY_WITHOUT_NODE,
-                false => QUERY_DELAY,
+                false => self.query_delay,
             };
+        self.query_delay = QUERY_DELAY.min(self.query_delay * 2);
         let content = (Some(self.hash), self.layout.size());
         let nodes = holders.iter().filter(|holder| {
             (holder.hash.0, holder.size) == content && !context.is_own(holder.node)
@@ -165,6 +181,7 @@ impl PieceDownload {
     /// Takes back everything that was requested from the node.
     fn release(&mut self, context: &mut JobContext, source: usize, state: SourceState) {
         self.sources.all[source].state = state;
+        context.cancelled.extend(self.end_stat(source));
         let lost = self
             .transfers
             .extract_if(.., |other| other.source == source);

@@ -102,6 +102,7 @@ impl PieceDownload {
             }
             Err(error) => return self.end_not_stored(context, &error),
         }
+        context.partial_revision += 1;
         let request = Request::Stat(self.name.clone());
         self.stat = Some(context.request_once(self.job, node, request));
         self.advance(context, now)

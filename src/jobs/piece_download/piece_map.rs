@@ -1,5 +1,8 @@
 //! Which pieces of a content are missing, requested, or complete.
 
+use crate::jobs::content::PieceSet;
+use crate::protocol::FileParts;
+
 /// The state of a piece.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum PieceState {
@@ -14,7 +17,9 @@ enum PieceState {
 /// The states of all pieces of one content.
 pub(super) struct PieceMap {
     states: Vec<PieceState>,
-    /// No piece before this one is missing.
+    /// The order in which pieces are taken, if it is not that of the content.
+    order: Vec<u32>,
+    /// No piece before this one in the order is missing.
     lowest: usize,
     completed: usize,
 }
@@ -24,9 +29,49 @@ impl PieceMap {
     pub(super) fn new(count: usize) -> Self {
         Self {
             states: vec![PieceState::Missing; count],
+            order: Vec::new(),
             lowest: 0,
             completed: 0,
         }
+    }
+
+    /// Takes the pieces in another order, which `seed` decides. As many parts as a node can
+    /// name follow each other in any order; within a part, the pieces stay in theirs.
+    pub(super) fn shuffle(&mut self, seed: u64) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let pieces: Vec<u32> = (0..self.states.len() as u32).collect();
+        let length = pieces.len().div_ceil(FileParts::MAX).max(1);
+        let mut parts: Vec<&[u32]> = pieces.chunks(length).collect();
+        rng.shuffle(&mut parts);
+        self.order = parts.concat();
+    }
+
+    /// Whether one of these pieces is missing.
+    pub(super) fn is_any_missing(&self, pieces: &PieceSet) -> bool {
+        self.first_missing(pieces).is_some()
+    }
+
+    fn first_missing(&self, pieces: &PieceSet) -> Option<u32> {
+        let state = |index: &u32| self.states.get(*index as usize);
+        let mut pieces = pieces.iter();
+        pieces.find(|index| state(index) == Some(&PieceState::Missing))
+    }
+
+    /// Takes a missing piece out of these: a node is asked for it.
+    pub(super) fn take_from(&mut self, pieces: &PieceSet) -> Option<u32> {
+        let index = self.first_missing(pieces)?;
+        self.reserve(index);
+        Some(index)
+    }
+
+    /// Whether this piece is complete.
+    pub(super) fn is_complete_piece(&self, index: usize) -> bool {
+        self.states.get(index) == Some(&PieceState::Complete)
+    }
+
+    /// The complete pieces, in order.
+    pub(super) fn complete_pieces(&self) -> impl Iterator<Item = usize> {
+        (0..self.states.len()).filter(|index| self.is_complete_piece(*index))
     }
 
     /// Reserves a missing piece: no node is asked for it until it is given back.
@@ -39,6 +84,9 @@ impl PieceMap {
 
     /// Takes the first missing piece before the piece `limit`: a node is asked for it.
     pub(super) fn take(&mut self, limit: usize) -> Option<u32> {
+        if !self.order.is_empty() {
+            return self.take_in_order();
+        }
         let limit = limit.min(self.states.len());
         let missing = self.states.get(self.lowest..limit)?;
         let found = missing
@@ -50,6 +98,17 @@ impl PieceMap {
             .get_mut(self.lowest)
             .filter(|_| found.is_some())? = PieceState::Requested;
         Some(self.lowest as u32)
+    }
+
+    fn take_in_order(&mut self) -> Option<u32> {
+        while let Some(index) = self.order.get(self.lowest).copied() {
+            if self.states.get(index as usize) == Some(&PieceState::Missing) {
+                self.reserve(index);
+                return Some(index);
+            }
+            self.lowest += 1;
+        }
+        None
     }
 
     /// Takes the last piece, if it is missing: a node is asked for it.
@@ -64,7 +123,10 @@ impl PieceMap {
         let index = index as usize;
         if self.states[index] == PieceState::Requested {
             self.states[index] = PieceState::Missing;
-            self.lowest = self.lowest.min(index);
+            self.lowest = match self.order.is_empty() {
+                true => self.lowest.min(index),
+                false => 0,
+            };
         }
     }
 
@@ -88,6 +150,28 @@ impl PieceMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shuffled_pieces_are_all_taken_in_few_parts() {
+        let mut map = PieceMap::new(1000);
+        map.shuffle(7);
+        map.complete(3);
+        let first: Vec<u32> = std::iter::from_fn(|| map.take(0)).take(100).collect();
+        assert!(!first.contains(&3));
+        assert!(
+            first
+                .windows(2)
+                .filter(|pair| pair[0] + 1 != pair[1])
+                .count()
+                < 10
+        );
+        assert_ne!(first[0], 0, "the seed decides");
+        let only = PieceSet::from_iter([first[0], 3]);
+        assert!(!map.is_any_missing(&only));
+        map.give_back(first[0]);
+        assert_eq!(map.take_from(&only), Some(first[0]));
+        assert_eq!(std::iter::from_fn(|| map.take(0)).count(), 1000 - 101);
+    }
 
     #[test]
     fn pieces_are_taken_in_order_and_again_when_given_back() {

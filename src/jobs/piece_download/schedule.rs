@@ -40,9 +40,8 @@ impl PieceDownload {
             true => return,
             false => {}
         }
-        while let Some(source) = self.least_busy(context)
-            && let Some(piece) = self.next_piece()
-        {
+        self.refresh_parts(context);
+        while let Some((source, piece)) = self.next_request(context) {
             let place = self.place(piece, self.is_in_order());
             self.request(context, source, piece, place, now);
         }
@@ -57,11 +56,21 @@ impl PieceDownload {
         }
     }
 
-    /// Takes the next piece to request.
-    fn next_piece(&mut self) -> Option<u32> {
-        match self.size_deadline {
-            Some(_) => self.pieces.take_last(),
-            None => self.pieces.take(self.window_end()),
+    /// The node with the fewest requests of those that may get more and have a missing
+    /// piece; takes that piece.
+    fn next_request(&mut self, context: &JobContext) -> Option<(usize, u32)> {
+        let mut free = self.free(context);
+        free.sort_unstable();
+        free.into_iter()
+            .find_map(|(_, source)| Some((source, self.next_piece(source)?)))
+    }
+
+    /// Takes the next piece to request from a node.
+    fn next_piece(&mut self, source: usize) -> Option<u32> {
+        match (self.size_deadline, &self.sources.all[source].parts) {
+            (None, Some(parts)) => self.pieces.take_from(&parts.pieces),
+            (Some(_), _) => self.pieces.take_last(),
+            (None, None) => self.pieces.take(self.window_end()),
         }
     }
 
@@ -69,9 +78,16 @@ impl PieceDownload {
     pub(super) fn next_fill(&self, limits: &JobLimits) -> Option<Instant> {
         let retry = self.sources.next_retry();
         let list = self.values.is_empty().then_some(self.next_list).flatten();
-        let has_idle = self.usable().any(|index| self.load(index) == 0);
-        let lonely = self.transfers.iter().filter(|_| has_idle);
-        let lonely = lonely.filter(|transfer| self.is_lonely(transfer.piece));
+        let idle: Vec<usize> = self
+            .usable()
+            .filter(|index| self.load(*index) == 0)
+            .collect();
+        let may_have = |piece| {
+            idle.iter()
+                .any(|index| self.sources.all[*index].may_have(piece))
+        };
+        let lonely = self.transfers.iter();
+        let lonely = lonely.filter(|other| self.is_lonely(other.piece) && may_have(other.piece));
         let duplicate = lonely
             .map(|transfer| self.duplicate_due(transfer, limits))
             .min();
@@ -100,8 +116,8 @@ impl PieceDownload {
         self.next_list = Some(now + context.limits.try_delay);
     }
 
-    /// The node with the fewest requests, if it may get more.
-    fn least_busy(&self, context: &JobContext) -> Option<usize> {
+    /// The nodes that may get more requests, and how many they have.
+    fn free(&self, context: &JobContext) -> Vec<(usize, usize)> {
         let requests = match context.limits.is_rate_limited {
             // What nodes have sent and we may not read yet would make us slow readers.
             true => 1,
@@ -109,8 +125,7 @@ impl PieceDownload {
         };
         let max = requests * context.limits.connections;
         let usable = self.usable().map(|index| (self.load(index), index));
-        let (load, index) = usable.min()?;
-        (load < max).then_some(index)
+        usable.filter(|(load, _)| *load < max).collect()
     }
 
     /// The nodes that may be asked for pieces. One that was silent must send its list
@@ -123,7 +138,7 @@ impl PieceDownload {
         usable.map(|(index, _)| index)
     }
 
-    fn load(&self, source: usize) -> usize {
+    pub(super) fn load(&self, source: usize) -> usize {
         let transfers = self.transfers.iter();
         transfers
             .filter(|transfer| transfer.source == source)
@@ -132,13 +147,21 @@ impl PieceDownload {
 
     /// A node without work, and a piece that another node has not sent in time.
     fn duplicate(&self, context: &JobContext, now: Instant) -> Option<(usize, u32)> {
-        let source = self.usable().find(|index| self.load(*index) == 0)?;
+        let idle: Vec<usize> = self
+            .usable()
+            .filter(|index| self.load(*index) == 0)
+            .collect();
         let limits = &context.limits;
+        let has = |index: usize, piece| self.sources.all[index].may_have(piece);
         let late = self.transfers.iter().filter(|transfer| {
             self.is_lonely(transfer.piece) && self.duplicate_due(transfer, limits) <= now
         });
-        let transfer = late.min_by_key(|transfer| transfer.started)?;
-        Some((source, transfer.piece))
+        let late = late.filter_map(|transfer| {
+            let source = idle.iter().find(|index| has(**index, transfer.piece))?;
+            Some((transfer.started, *source, transfer.piece))
+        });
+        let (_, source, piece) = late.min_by_key(|(started, ..)| *started)?;
+        Some((source, piece))
     }
 
     /// When an idle node is asked for the piece as well.

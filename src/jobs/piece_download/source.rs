@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use crate::jobs::content::PieceSet;
+use crate::jobs::node_pool::RequestId;
 use crate::protocol::NodeAddress;
 
 /// How often a node may fail in a row before it is given up.
@@ -21,10 +23,23 @@ pub(super) struct Source {
     pub(super) was_reported: bool,
     /// Failures since its last right piece.
     failures: u32,
+    /// Set if it has a part of the content only.
+    pub(super) parts: Option<NodeParts>,
     /// It has begun to send a piece.
     pub(super) has_sent: bool,
     /// The bytes of the right pieces that it has sent.
     pub(super) bytes: u64,
+}
+
+/// What a node has of a content that it is still fetching itself.
+#[derive(Default)]
+pub(super) struct NodeParts {
+    /// The pieces that it had when it was asked last.
+    pub(super) pieces: PieceSet,
+    /// The most pieces that it has had.
+    pub(super) most: u32,
+    /// The request for them, as long as it is not answered.
+    pub(super) stat: Option<RequestId>,
 }
 
 /// Whether a node may be asked.
@@ -50,6 +65,7 @@ impl Source {
             was_listed: false,
             was_reported: false,
             failures: 0,
+            parts: None,
             has_sent: false,
             bytes: 0,
         }
@@ -71,9 +87,26 @@ impl Source {
 
     /// It has sent a right piece.
     pub(super) fn on_right_piece(&mut self, bytes: u64) {
-        self.failures = 0;
         self.bytes += bytes;
+        self.on_progress();
+    }
+
+    /// It has sent a right piece, or has fetched one itself.
+    pub(super) fn on_progress(&mut self) {
+        self.failures = 0;
         self.state = SourceState::Ready;
+    }
+
+    /// Whether it is being asked which pieces it has.
+    pub(super) fn awaits_parts(&self) -> bool {
+        let parts = self.parts.as_ref();
+        parts.is_some_and(|parts| parts.stat.is_some())
+    }
+
+    /// Whether it may have this piece.
+    pub(super) fn may_have(&self, piece: u32) -> bool {
+        let mut parts = self.parts.iter();
+        parts.all(|parts| parts.stat.is_none() && parts.pieces.contains(piece))
     }
 
     /// It has failed. Several requests may fail together, so nothing counts while it waits.
@@ -150,8 +183,11 @@ impl Sources {
                 self.spare.push_back(node);
             }
         }
-        for source in self.all.iter_mut().filter(|_| again) {
-            if source.state == SourceState::GivenUp && known_again.contains(&source.node) {
+        for source in &mut self.all {
+            // One that is still fetching the content may have new pieces.
+            let again = again || source.parts.is_some();
+            let is_given_up = source.state == SourceState::GivenUp;
+            if again && is_given_up && known_again.contains(&source.node) {
                 let bytes = source.bytes;
                 *source = Source::new(source.node);
                 source.bytes = bytes;

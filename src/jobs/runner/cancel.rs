@@ -30,6 +30,7 @@ impl JobRunner {
         self.keep(id);
         let result = JobResult::Task(TaskResult::Interrupted);
         let job = self.jobs.remove(&id);
+        self.context.partial_revision += 1;
         self.finished.extend(job.map(|job| job.finished(result)));
         self.forget_queries(|job| job == id);
         self.context

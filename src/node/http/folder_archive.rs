@@ -145,7 +145,9 @@ impl FolderArchive {
 fn close_reason(error: Unavailable) -> CloseReason {
     match error {
         Unavailable::Busy => CloseReason::LimitReached(ResourceLimit::OpenFiles),
-        Unavailable::NotFound | Unavailable::NotAllowed => CloseReason::FileChanged,
+        Unavailable::NotFound | Unavailable::Incomplete | Unavailable::NotAllowed => {
+            CloseReason::FileChanged
+        }
         Unavailable::Failed(why) => CloseReason::FileReadError(std::io::Error::other(why)),
     }
 }

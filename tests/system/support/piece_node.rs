@@ -9,6 +9,11 @@ use peerline::protocol::{PieceLayout, Request};
 use crate::support::fake_server::{FakeConnection, FakeServer};
 use crate::support::{Server, ask};
 
+const MIB: usize = 1024 * 1024;
+
+/// The reply to a request for a piece that is not there.
+const MISSING_PART: &str = "ERROR 416 not here yet\n";
+
 /// What is wrong with a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
@@ -27,6 +32,10 @@ pub enum Fault {
     Trickle,
     /// It only knows `GET`.
     OnlyGet,
+    /// It has only so many pieces, the first ones.
+    Incomplete(usize),
+    /// It says that it has all pieces, and sends none.
+    NamesParts,
 }
 
 /// A running node.
@@ -92,6 +101,7 @@ impl PieceSession {
                     let head = format!("FOUND {}\n", self.content.len());
                     connection.send(head) && connection.send(&self.content)
                 }
+                Ok(Request::Stat(_)) => connection.send(self.stat()),
                 Ok(_) if self.fault == Fault::OnlyGet => connection.send("ERROR 501 only GET\n"),
                 Ok(Request::Pieces(_)) => connection.send(self.list()),
                 Ok(Request::Range { offset, length, .. }) => {
@@ -105,6 +115,17 @@ impl PieceSession {
                 return;
             }
         }
+    }
+
+    fn stat(&self) -> String {
+        let (size, hash) = (self.content.len(), blake3::hash(&self.content));
+        let parts = match self.fault {
+            Fault::Incomplete(0) => " -".to_owned(),
+            Fault::Incomplete(pieces) => format!(" 0-{}", pieces * MIB - 1),
+            Fault::NamesParts => format!(" 0-{}", size - 1),
+            _ => String::new(),
+        };
+        format!("STAT {size} {hash} 1000000000 -{parts}\n")
     }
 
     fn list(&self) -> String {
@@ -133,6 +154,10 @@ impl PieceSession {
         let mut bytes = self.content[start..start + length].to_vec();
         let head = format!("FOUND {length}\n");
         match self.fault {
+            Fault::NamesParts => return connection.send(MISSING_PART),
+            Fault::Incomplete(pieces) if start >= pieces * MIB => {
+                return connection.send(MISSING_PART);
+            }
             Fault::ChangeAt(request) if self.requests >= request => {
                 return connection.send("ERROR 409 the content has changed\n");
             }

@@ -1,0 +1,75 @@
+//! Files that the console is fetching into the share: others can fetch the pieces that are
+//! there already.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::jobs::PartialFile;
+use crate::node::Node;
+use crate::node::requests::{NodeRequest, unavailable};
+use crate::node::share::{Share, Unavailable};
+use crate::protocol::{FileName, MaybeHash, PieceList, Rejection};
+use crate::role::ReadNext;
+
+impl<S: Share> Node<S> {
+    /// The file of this name, if the console is fetching it.
+    pub(super) fn partial_file(&self, name: &FileName<'_>) -> Option<PartialFile<'_>> {
+        let console = self.console.as_ref()?;
+        console.partial_files().find(|file| file.name() == name)
+    }
+
+    /// Lists the files that the console is fetching, if they are other ones now.
+    pub(super) fn list_partial_files(&mut self, now: Instant) {
+        let Some(console) = &self.console else {
+            return;
+        };
+        let revision = console.jobs.partial_revision();
+        if std::mem::replace(&mut self.partial_revision, revision) == revision {
+            return;
+        }
+        let items: Vec<_> = console.partial_files().collect();
+        let items = items.iter().map(PartialFile::item).collect();
+        if let Some(delay) = self.share.set_partial_files(items) {
+            self.renew_within(now, delay);
+        }
+    }
+
+    /// Sends a range of an incomplete file, if all of it is there.
+    pub(super) fn partial_range(
+        &mut self,
+        request: &mut NodeRequest<'_, S>,
+        (offset, length): (u64, u64),
+        wanted: MaybeHash,
+        name: &FileName<'_>,
+    ) -> ReadNext {
+        let reply = &mut request.reply;
+        let Some(file) = self.partial_file(name) else {
+            return reply.not_found();
+        };
+        let (hash, size) = file.content();
+        if wanted.0.is_some_and(|wanted| wanted != hash) {
+            return reply.reject(Rejection::FileChanged);
+        }
+        if offset > size {
+            return reply.reject(Rejection::OffsetPastEnd(size));
+        }
+        let range: Range<u64> = offset..offset.saturating_add(length).min(size);
+        if !file.has(&range) {
+            return reply.reject(Rejection::PartMissing);
+        }
+        let part = file.open().filter(|_| !request.traffic.are_files_exhausted);
+        match part.and_then(|part| self.share.open_part(part)) {
+            Some(part) => {
+                self.gets_found += 1;
+                reply.found(part, range)
+            }
+            None => unavailable(name, &Unavailable::Busy, reply),
+        }
+    }
+
+    /// The values of the pieces of an incomplete file.
+    pub(super) fn partial_pieces(&self, name: &FileName<'_>) -> Option<Arc<PieceList>> {
+        self.partial_file(name)?.piece_list().map(Arc::new)
+    }
+}
