@@ -337,7 +337,7 @@ fn relays_agree_after_any_interleaving() {
                 seed..seed + 1
             }
         },
-        Err(_) => 0..400,
+        Err(_) => 0..300,
     };
     for seed in seeds {
         run(seed);
