@@ -150,9 +150,22 @@ impl Fetch {
         }
         match self.next_try {
             _ if self.check.is_some() => self.check_stored(context, now),
-            Some(due) if due <= now => self.try_next(context, now),
+            Some(due) if due <= now => match self.busy_until(context) {
+                Some(until) if until > now => {
+                    self.next_try = Some(until);
+                    JobStep::Wait
+                }
+                _ => self.try_next(context, now),
+            },
             _ => JobStep::Wait,
         }
+    }
+
+    /// A node that sends other files first is not silent. Until when it counts as busy.
+    fn busy_until(&self, context: &JobContext) -> Option<Instant> {
+        let nodes = self.open.iter().map(|attempt| attempt.candidate.node);
+        let last = nodes.filter_map(|node| context.pool.last_input(node)).max();
+        last.map(|last| last + context.limits.try_delay)
     }
 
     pub(super) fn on_answer(

@@ -98,6 +98,8 @@ pub(super) struct PooledConnection {
     has_answered: bool,
     /// Whether the response to the oldest request has begun.
     pub(super) has_started: bool,
+    /// When a part of a response has arrived last.
+    pub(super) last_input: Option<Instant>,
     /// Since when it has no request.
     idle_since: Option<Instant>,
 }
@@ -160,6 +162,13 @@ impl NodePool {
         let connections = self.connections.values();
         let of_node = connections.filter(|connection| connection.peer == PoolPeer::Node(node));
         of_node.map(|connection| connection.requests.len()).sum()
+    }
+
+    /// When a node has sent a part of a response last, on the connections that are open.
+    pub(super) fn last_input(&self, node: NodeAddress) -> Option<Instant> {
+        let connections = self.connections.values();
+        let of_node = connections.filter(|connection| connection.peer == PoolPeer::Node(node));
+        of_node.filter_map(|connection| connection.last_input).max()
     }
 
     pub(super) fn get_mut(&mut self, id: PoolId) -> Option<&mut PooledConnection> {
@@ -233,6 +242,7 @@ impl PooledConnection {
             is_shared,
             has_answered: false,
             has_started: false,
+            last_input: None,
             idle_since: None,
         }
     }

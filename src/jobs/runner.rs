@@ -223,7 +223,7 @@ impl JobRunner {
         let Some(connection) = self.context.pool.get_mut(pool_id) else {
             return;
         };
-        connection.has_started = true;
+        (connection.has_started, connection.last_input) = (true, Some(now));
         if let Some(request) = completed {
             connection.on_complete(request.id, now);
             if let PoolPeer::Node(node) = connection.peer {
