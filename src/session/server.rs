@@ -188,10 +188,14 @@ impl ServerSession {
         };
         let is_first = self.requests == 0;
         self.requests = self.requests.saturating_add(1);
-        if let Some(protocol) = OtherProtocol::detect(line, is_first) {
+        let parsed = Request::parse(line);
+        // Only a first line can be a request in both languages.
+        if (is_first || parsed.is_err())
+            && let Some(protocol) = OtherProtocol::detect(line, is_first)
+        {
             return Err(framing_error(FramingError::OtherProtocol(protocol), reply));
         }
-        match Request::parse(line) {
+        match parsed {
             Ok(request) => {
                 self.malformed = None;
                 self.record_request(request.verb().map(Verb::word), request.file_name());
