@@ -3,8 +3,9 @@
 
 use std::cell::RefCell;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use httpdate::HttpDate;
 
@@ -16,11 +17,10 @@ thread_local! {
 }
 
 /// All that the lines depend on.
-#[derive(PartialEq)]
 struct ResponseStart {
     status: Status,
-    /// Since 1970.
-    second: u64,
+    /// The second that the date names.
+    second: Range<SystemTime>,
     keeps_alive: bool,
     is_http_10: bool,
     cors: Option<Arc<str>>,
@@ -28,16 +28,9 @@ struct ResponseStart {
 
 /// Appends the status line and the headers that every response has.
 pub(super) fn append_start(text: &mut Vec<u8>, context: &HttpContext, status: Status) {
-    let since = context.time.duration_since(UNIX_EPOCH);
-    let start = ResponseStart {
-        status,
-        second: since.map_or(0, |since| since.as_secs()),
-        keeps_alive: context.keeps_alive,
-        is_http_10: context.is_http_10,
-        cors: context.cors.clone(),
-    };
     LAST.with_borrow_mut(|(last, lines)| {
-        if last.as_ref() != Some(&start) {
+        if !last.as_ref().is_some_and(|last| last.fits(context, status)) {
+            let start = ResponseStart::new(context, status);
             lines.clear();
             // Writing to a vector does not fail.
             let _ = start.write_to(lines);
@@ -48,9 +41,30 @@ pub(super) fn append_start(text: &mut Vec<u8>, context: &HttpContext, status: St
 }
 
 impl ResponseStart {
+    fn new(context: &HttpContext, status: Status) -> Self {
+        let since = context.time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let second = UNIX_EPOCH + Duration::from_secs(since.as_secs());
+        Self {
+            status,
+            second: second..second + Duration::from_secs(1),
+            keeps_alive: context.keeps_alive,
+            is_http_10: context.is_http_10,
+            cors: context.cors.clone(),
+        }
+    }
+
+    /// Whether a response in this context has the same lines.
+    fn fits(&self, context: &HttpContext, status: Status) -> bool {
+        self.status == status
+            && self.keeps_alive == context.keeps_alive
+            && self.is_http_10 == context.is_http_10
+            && self.second.contains(&context.time)
+            && self.cors == context.cors
+    }
+
     fn write_to(&self, lines: &mut Vec<u8>) -> std::io::Result<()> {
         let (code, phrase) = (self.status.code(), self.status.phrase());
-        let date = HttpDate::from(UNIX_EPOCH + Duration::from_secs(self.second));
+        let date = HttpDate::from(self.second.start);
         write!(lines, "HTTP/1.1 {code} {phrase}\r\nDate: {date}\r\n")?;
         match (self.keeps_alive, self.is_http_10) {
             (true, true) => lines.extend_from_slice(b"Connection: keep-alive\r\n"),
