@@ -11,7 +11,7 @@
 //! at all: their files are not cached.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -156,7 +156,7 @@ impl ContentCache {
         };
         let name = name.as_str().as_bytes();
         let has_name = |entry: &CachedContent| entry.name() == name;
-        let hash = self.hasher.hash_one(name);
+        let hash = hash(&self.hasher, name);
         let index = self.entries.find_bucket_index(hash, has_name)?;
         let read_time = self.entries.get_bucket(index)?.read_time;
         (now.saturating_duration_since(read_time) < MAX_AGE).then_some(index)
@@ -214,7 +214,7 @@ impl ContentCache {
         if entry.size() <= self.max_bytes {
             self.bytes += entry.size();
             let hasher = &self.hasher;
-            let hash = |entry: &CachedContent| hasher.hash_one(entry.name());
+            let hash = |entry: &CachedContent| hash(hasher, entry.name());
             self.entries.insert_unique(hash(&entry), entry, hash);
         }
     }
@@ -227,7 +227,7 @@ impl ContentCache {
 
     fn remove(&mut self, name: &[u8]) {
         let has_name = |entry: &CachedContent| entry.name() == name;
-        let hash = self.hasher.hash_one(name);
+        let hash = hash(&self.hasher, name);
         if let Ok(entry) = self.entries.find_entry(hash, has_name) {
             let (entry, _) = entry.remove();
             self.bytes -= entry.size();
@@ -290,4 +290,11 @@ impl ContentCache {
             let _ = inotify::remove_watch(&self.inotify, watch);
         }
     }
+}
+
+/// Hashes a name. A slice would hash its length as well, which takes as long again.
+fn hash(hasher: &RandomState, name: &[u8]) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(name);
+    hasher.finish()
 }
