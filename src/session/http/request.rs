@@ -9,7 +9,6 @@ use std::time::SystemTime;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use httparse::Header;
-use memchr::memchr2;
 use percent_encoding::percent_decode_str;
 
 use crate::session::http::conditions::Conditions;
@@ -115,7 +114,7 @@ impl<'h> HttpRequest<'h> {
         }
         let (authority, target) = split_target(target);
         // Most targets are a path as it is.
-        let is_plain = memchr2(b'?', b'%', target.as_bytes()).is_none();
+        let is_plain = !target.bytes().any(|byte| matches!(byte, b'?' | b'%'));
         let parts = (!is_plain).then(|| target.split_once('?')).flatten();
         let (path, query) = parts.unwrap_or((target, ""));
         context.accepts_gzip = fields.accepts_gzip;
