@@ -190,7 +190,12 @@ impl BrowseArgs {
                     }
                 };
                 let mut new = found.unwrap_or_default();
-                new.retain(|source| source.is_node && !known.contains(source));
+                let is_known = |source: &PeerSource| {
+                    known
+                        .iter()
+                        .any(|known| known.addresses == source.addresses)
+                };
+                new.retain(|source| source.is_node && !is_known(source));
                 new.truncate(browse.max_found - known.len());
                 if !new.is_empty() {
                     known.extend(new.iter().cloned());
@@ -226,6 +231,9 @@ fn source((kind, service): (ServiceKind, FoundService)) -> Option<PeerSource> {
             let name = SocketAddr::from(first).to_string();
             PeerSource::relay(name, addresses.map(Into::into).collect())
         }
-        ServiceKind::Node => node_source(first),
+        ServiceKind::Node => PeerSource {
+            id: service.id,
+            ..node_source(first)
+        },
     })
 }

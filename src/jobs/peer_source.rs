@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::protocol::{NodeAddress, NodeItem, Port, canonical};
+use crate::tls::KeyId;
 
 /// A source that was silent while others answered is passed over for this time.
 const PASSED_OVER_FOR: Duration = Duration::from_secs(30);
@@ -20,6 +21,8 @@ pub struct PeerSource {
     pub addresses: Vec<SocketAddr>,
     /// Whether it is a node.
     pub is_node: bool,
+    /// The key that the node must have, if it has announced one.
+    pub id: Option<KeyId>,
 }
 
 impl PeerSource {
@@ -30,6 +33,7 @@ impl PeerSource {
             name: name.into(),
             addresses,
             is_node: false,
+            id: None,
         }
     }
 
@@ -118,10 +122,14 @@ impl PeerSources {
     /// Those that are nodes.
     pub(super) fn nodes(&self) -> Vec<NodeItem> {
         let sources = self.0.iter();
-        sources
-            .flat_map(|listed| listed.source.node_addresses())
-            .map(NodeItem::from)
-            .collect()
+        let items = sources.flat_map(|ListedSource { source, .. }| {
+            let item = |address| NodeItem {
+                id: source.id,
+                ..NodeItem::from(address)
+            };
+            source.node_addresses().map(item)
+        });
+        items.collect()
     }
 
     /// Those to ask. If all were silent, all of them.

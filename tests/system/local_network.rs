@@ -303,7 +303,10 @@ fn without_a_relay_the_nodes_themselves_are_asked() {
         "1 - 1 a.txt\n2 - 1 b.txt\n4 - 2 both\n"
     );
     assert_eq!(client(&["search", "B.T"], 0).text(), "2 - 1 b.txt\n");
-    assert_eq!(client(&["get", "a.txt"], 0).text(), "A");
+    // They have announced their ids, so they are spoken to over TLS, and must have these keys.
+    let output = client(&["get", "a.txt"], 0);
+    assert_eq!(output.text(), "A");
+    assert!(output.stderr.contains(", encrypted, "), "{}", output.stderr);
     assert_eq!(client(&["get", "b.txt"], 0).text(), "BB");
     assert_eq!(client(&["find", "both"], 0).text().lines().count(), 2);
     assert!(
