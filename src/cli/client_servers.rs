@@ -9,7 +9,7 @@ use crate::cli::relay_address::AutoServers;
 use crate::cli::relay_tls::{ClientTlsArgs, relay_tls};
 use crate::client::Task;
 use crate::jobs::{NodeTls, PeerSource, Query};
-use crate::tls::{Certificates, IdList, TlsConnector, TlsMode};
+use crate::tls::{Certificates, IdList, KnownRelays, TlsConnector, TlsMode};
 
 /// The servers of a client.
 #[derive(Default)]
@@ -85,7 +85,11 @@ impl ClientServers {
             }
             self.tls.push(match relay.source.is_node {
                 true => None,
-                false => relay_tls(&relay, mode, args.udp, self.certificates.clone())?,
+                false => {
+                    let (certificates, file) =
+                        (self.certificates.clone(), KnownRelays::of_user(None));
+                    relay_tls(&relay, mode, args.udp, certificates, file)?
+                }
             });
             self.sources.push(relay.source);
         }

@@ -22,7 +22,7 @@ use crate::cli::node_relays::{claim, registrar, start_resolvers};
 use crate::cli::relay_address::{FoundRelay, RelayAddressArgs};
 use crate::cli::relay_tls::relay_tls;
 use crate::cli::service_manager::ServiceManager;
-use crate::cli::shared_folder::{describe, open_folder, print_addresses};
+use crate::cli::shared_folder::{describe, folder_to_share, open_folder, print_addresses};
 use crate::cli::sockets::{bind_tcp, udp_requests};
 use crate::cli::tls::{ServerTls, ServerTlsArgs, print_id};
 use crate::cli::user::UserArgs;
@@ -40,7 +40,8 @@ use crate::session::{AccessControl, GroupSecret};
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::terminal::prompt::{self, PromptSettings};
 use crate::terminal::{HistoryArgs, Screen, TerminalOutput};
-use crate::tls::KeyId;
+use crate::tls::{KeyId, KnownRelays};
+use crate::xdg::user_folder;
 
 const ABOUT: &str = "\
 Shares a folder in a Peerline network.
@@ -139,38 +140,19 @@ impl NodeArgs {
         self.log.has_file() || self.tls.has_files() || self.access.has_files()
     }
 
-    /// The folder to share. A home folder, or one with home folders, is shared only on
-    /// request: everybody who can reach the node could read it.
-    fn share(&self) -> Result<PathBuf, StartupError> {
-        if let Some(share) = &self.share {
-            return Ok(share.clone());
-        }
-        let current = PathBuf::from(".");
-        match current.canonicalize() {
-            Ok(folder) if rights::has_home_folders(&folder) => {
-                let folder = folder.display();
-                let text = format!(
-                    "all of {folder} would be shared; write --share DIR, or --share . if you mean it"
-                );
-                Err(StartupError::usage(text))
-            }
-            Ok(_) | Err(_) => Ok(current),
-        }
-    }
-
     /// The file in which hashes are kept, if any.
     fn hash_cache(&self) -> Option<PathBuf> {
         if self.no_hashes || self.no_hash_cache {
             return None;
         }
-        let default = || Some(crate::xdg::user_folder("XDG_CACHE_HOME", ".cache")?.join("hashes"));
-        self.hash_cache.clone().or_else(default)
+        let folder = || user_folder("XDG_CACHE_HOME", ".cache", self.user.home());
+        (self.hash_cache.clone()).or_else(|| Some(folder()?.join("hashes")))
     }
 }
 
 /// Runs the node until it is stopped.
 pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
-    let share = args.share()?;
+    let share = folder_to_share(args.share.as_deref())?;
     let survives_hangup = signals::is_hangup_ignored();
     let signals = signals::ending_server(args.has_files())?;
     let is_starting = signals::end_at_once(&signals)?;
@@ -262,7 +244,7 @@ pub(super) fn prepare(
     user: Option<Screen>,
     command: Option<MessageCommand>,
 ) -> Result<PreparedNode, StartupError> {
-    let folder = args.share()?;
+    let folder = folder_to_share(args.share.as_deref())?;
     let NodeNetwork { relays, listen } = network;
     let (listeners, addresses) = bind_tcp(&listen, args.port)?;
     // The relay lists the source address of the node's requests, so it must be one
@@ -274,8 +256,8 @@ pub(super) fn prepare(
     let (id, certificates) = (tls.id, tls.certificates.clone());
     let now = Instant::now();
     let access = args.access.settings(&tls)?;
-    let settings = reactor_settings(args, tls, access.secret.clone(), &relays, sources)?;
     args.user.switch()?;
+    let settings = reactor_settings(args, tls, access.secret.clone(), &relays, sources)?;
     let sandbox = (!args.no_sandbox).then(|| rights(args, &folder, user.is_some()));
     let (mut folder, scan_worker, hash_worker) = open_folder(&folder, args.folder)?;
     let share = describe(&mut folder);
@@ -334,7 +316,16 @@ fn reactor_settings(
     sources: Vec<IpAddr>,
 ) -> Result<ReactorSettings, StartupError> {
     let mode = args.access.secret.tls_mode(args.tls.mode(), args.udp)?;
-    let tls_of = |relay| relay_tls(relay, mode, args.udp, tls.certificates.clone());
+    let tls_of = |relay| {
+        let known_relays = KnownRelays::of_user(args.user.home());
+        relay_tls(
+            relay,
+            mode,
+            args.udp,
+            tls.certificates.clone(),
+            known_relays,
+        )
+    };
     Ok(ReactorSettings {
         limits: args.limits.clone(),
         speaks_http: !args.http.no_http,

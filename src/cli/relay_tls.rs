@@ -28,13 +28,14 @@ pub(super) struct ClientTlsArgs {
 }
 
 /// The TLS of connections to a relay; none if they are not encrypted. The relay is shown
-/// `certificates`, if there are some. `is_udp` says whether requests go over UDP. To be called
-/// before the program gives up its rights.
+/// `certificates`, if there are some. `is_udp` says whether requests go over UDP; `file` is that
+/// of known relays. To be called before the program enters its sandbox.
 pub(super) fn relay_tls(
     relay: &FoundRelay,
     mode: TlsMode,
     is_udp: bool,
     certificates: Option<Arc<Certificates>>,
+    file: Option<KnownRelays>,
 ) -> Result<Option<TlsConnector>, StartupError> {
     if is_udp && mode == TlsMode::Required {
         return Err(StartupError::usage(
@@ -48,7 +49,7 @@ pub(super) fn relay_tls(
             ));
         }
         (Some(id), _) => RelayTrust::pinned(id),
-        (None, _) => match remembered(relay, mode, is_udp)? {
+        (None, _) => match remembered(relay, mode, is_udp, file)? {
             Some(trust) if matches!(relay.chosen, ChosenRelay::Auto) => trust.unrecorded(),
             Some(trust) => trust,
             None => return Ok(None),
@@ -65,9 +66,9 @@ fn remembered(
     relay: &FoundRelay,
     mode: TlsMode,
     is_udp: bool,
+    file: Option<KnownRelays>,
 ) -> Result<Option<RelayTrust>, StartupError> {
     let names = relay.names();
-    let file = KnownRelays::of_user();
     let known = find(file.as_ref(), &names)?;
     if let (Some((_, line)), Some(file)) = (known.keys.first(), &file) {
         // Nobody must be able to talk us out of TLS, by whatever advice.

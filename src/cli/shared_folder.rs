@@ -1,13 +1,33 @@
 //! The folder that a node shares, as its command line names it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::cli::rights::has_home_folders;
 use crate::cli::{Exit, StartupError};
 use crate::node::{Share, ShareTotals};
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::system_error::Reason;
 use crate::terminal::TerminalOutput;
+
+/// The folder that the user has named, or else the current one. A home folder, or one with home
+/// folders, is shared only on request: everybody who can reach the node could read it.
+pub(super) fn folder_to_share(named: Option<&Path>) -> Result<PathBuf, StartupError> {
+    if let Some(folder) = named {
+        return Ok(folder.to_owned());
+    }
+    let current = PathBuf::from(".");
+    match current.canonicalize() {
+        Ok(folder) if has_home_folders(&folder) => {
+            let folder = folder.display();
+            let text = format!(
+                "all of {folder} would be shared; write --share DIR, or --share . if you mean it"
+            );
+            Err(StartupError::usage(text))
+        }
+        Ok(_) | Err(_) => Ok(current),
+    }
+}
 
 /// Opens the folder.
 pub(super) fn open_folder(

@@ -2,9 +2,10 @@
 
 use std::ffi::CString;
 use std::io;
+use std::path::Path;
 
 use log::info;
-use nix::unistd::{Uid, User, initgroups, setgid, setuid};
+use nix::unistd::{Gid, Uid, User, initgroups, setgid, setuid};
 
 use crate::cli::{Exit, StartupError};
 use crate::logging::OPERATOR;
@@ -18,13 +19,24 @@ pub(super) struct UserArgs {
 }
 
 impl UserArgs {
+    /// The home folder of the user, if there is one.
+    pub(super) fn home(&self) -> Option<&Path> {
+        self.user.as_ref().map(|user| user.dir.as_path())
+    }
+
     /// Gives the process, with all its threads, the rights of the user and of this user's groups,
     /// for ever. Does nothing without a user, or if the process runs as this user already.
     pub(super) fn switch(&self) -> Result<(), StartupError> {
         let Some(user) = &self.user else {
             return Ok(());
         };
-        if user.uid == Uid::effective() && user.uid == Uid::current() {
+        let own = (
+            Uid::current(),
+            Uid::effective(),
+            Gid::current(),
+            Gid::effective(),
+        );
+        if own == (user.uid, user.uid, user.gid, user.gid) {
             return Ok(());
         }
         let name = CString::new(user.name.as_str()).map_err(io::Error::from);

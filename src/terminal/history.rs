@@ -35,8 +35,9 @@ impl HistoryArgs {
         if self.no_history {
             return None;
         }
-        let default =
-            || Some(crate::xdg::user_folder("XDG_STATE_HOME", ".local/state")?.join("history"));
+        let default = || {
+            Some(crate::xdg::user_folder("XDG_STATE_HOME", ".local/state", None)?.join("history"))
+        };
         self.history.clone().or_else(default)
     }
 }

@@ -18,7 +18,7 @@ impl IdentityFile {
     /// The file of a program in the user's state folder. None without such a folder.
     #[must_use]
     pub fn of(program: &str) -> Option<Self> {
-        let folder = crate::xdg::user_folder("XDG_STATE_HOME", ".local/state")?;
+        let folder = crate::xdg::user_folder("XDG_STATE_HOME", ".local/state", None)?;
         Some(Self(folder.join(format!("{program}.pem"))))
     }
 

@@ -27,10 +27,11 @@ pub struct KnownKeys {
 }
 
 impl KnownRelays {
-    /// The file in the user's state folder. None without such a folder.
+    /// The file in the user's state folder, or in that of another user with this `home` folder.
+    /// None without such a folder.
     #[must_use]
-    pub fn of_user() -> Option<Self> {
-        let folder = crate::xdg::user_folder("XDG_STATE_HOME", ".local/state")?;
+    pub fn of_user(home: Option<&Path>) -> Option<Self> {
+        let folder = crate::xdg::user_folder("XDG_STATE_HOME", ".local/state", home)?;
         Some(Self(folder.join("known_relays")))
     }
 
