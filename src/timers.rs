@@ -7,7 +7,7 @@
 //! deadline, of one kind.
 //!
 //! Some deadlines come in no order, such as the leases that a relay reads from its
-//! registry when it starts. One whose place is more than [`MAX_STEPS`] from the end of
+//! registry when it starts. One whose place is more than `MAX_STEPS` from the end of
 //! its list is kept in a tree, in logarithmic time.
 
 use std::collections::BTreeSet;
