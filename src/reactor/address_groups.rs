@@ -15,7 +15,8 @@ use slab::Slab;
 use crate::close_reason::ResourceLimit;
 use crate::protocol::address_group;
 
-/// The work of a round, in pieces of input or 4 KiB of output. The addresses share it.
+/// The work of a round, in pieces of input, 4 KiB of output, or what the role counts beside. The
+/// addresses share it.
 const ROUND_WORK: usize = 1024;
 /// The least work of an address in a round.
 const MIN_SHARE: usize = 32;

@@ -20,6 +20,8 @@ const READS_PER_TURN: usize = 256;
 /// Bytes read from one socket before the others have their turn: a full datagram may
 /// hold a hundred requests.
 const BYTES_PER_TURN: usize = 64 * 1024;
+/// Work that bytes do not show counts as so many: those of short lines.
+const WORK_BYTES: usize = 64;
 /// Datagrams received before the first of them is handled.
 const BATCH: usize = 16;
 /// The longest datagram (RFC 768): the kernel truncates one that finds no room.
@@ -120,8 +122,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 }));
                 for (from, at) in received {
                     let bytes = &read_buffer[at];
-                    bytes_left = bytes_left.saturating_sub(bytes.len());
-                    self.call_role(|role, context| role.on_datagram(context, from, bytes));
+                    let mut work = 0;
+                    self.call_role(|role, context| {
+                        role.on_datagram(context, from, bytes);
+                        work = context.out.take_work();
+                    });
+                    bytes_left = bytes_left.saturating_sub(bytes.len() + work * WORK_BYTES);
                 }
                 left = left.saturating_sub(BATCH);
                 self.read_buffer = read_buffer;

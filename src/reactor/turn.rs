@@ -300,6 +300,10 @@ impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R
         self.reactor.out.queued()
     }
 
+    fn take_work(&mut self) -> usize {
+        self.reactor.out.take_work()
+    }
+
     fn apply(&mut self) {
         self.reactor.apply();
     }

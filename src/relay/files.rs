@@ -17,6 +17,8 @@ use crate::role::ReadNext;
 
 /// Holders that one `FIND` looks at.
 const MAX_EXAMINED_HOLDERS: usize = 4096;
+/// Holders that count as much work as a short line: most of them may not be in the answer.
+const HOLDERS_PER_WORK: usize = 16;
 
 /// Files of departed nodes that are removed in one turn of the loop.
 const MAX_REMOVED_PER_TURN: usize = 2000;
@@ -122,7 +124,7 @@ impl Relay {
     }
 
     pub(super) fn find(&mut self, request: &mut RelayRequest<'_>, name: &FileName<'_>) -> ReadNext {
-        let (count, holders) = self.visible_holders(name, request.is_loopback(), |_| true);
+        let (count, holders) = self.visible_holders(request, name, |_| true);
         if count == 0 {
             return request.reply.not_found();
         }
@@ -138,7 +140,7 @@ impl Relay {
         name: &FileName<'_>,
     ) -> ReadNext {
         let any = ContentFilter::default();
-        match self.find_content(name, request.is_loopback(), &any) {
+        match self.find_content(request, name, &any) {
             None => request.reply.not_found(),
             Some(FoundContent::Several(_)) => request.reply.reject(Rejection::SeveralContents),
             Some(FoundContent::One(content)) => match content.sha256 {
@@ -150,13 +152,15 @@ impl Relay {
 
     /// The holders of a file that the requester can reach and whose content is `wanted`, at
     /// most [`MAX_LISTED_FILES`], and their number. Which one is the first changes with each [`Relay::count_find`].
-    pub(super) fn visible_holders(
-        &self,
+    pub(super) fn visible_holders<'r, W: Fn(ContentId) -> bool + Copy>(
+        &'r self,
+        request: &mut RelayRequest<'_>,
         name: &FileName<'_>,
-        on_loopback: bool,
-        wanted: impl Fn(ContentId) -> bool + Copy,
-    ) -> (usize, impl Iterator<Item = HolderItem>) {
+        wanted: W,
+    ) -> (usize, impl Iterator<Item = HolderItem> + use<'r, W>) {
+        let on_loopback = request.is_loopback();
         let all = self.index.holders(name);
+        count_examined(request, all.len());
         // Spreads the load: successive replies begin with different holders.
         let (last, first) = match all.len() {
             ..=MAX_EXAMINED_HOLDERS => (&all[..0], all),
@@ -188,10 +192,12 @@ impl Relay {
     /// disagree. Only announcements of holders count that the requester can reach.
     pub(super) fn announced_digests(
         &self,
+        request: &mut RelayRequest<'_>,
         name: &FileName<'_>,
-        on_loopback: bool,
     ) -> HashMap<ContentId, Option<Sha256Digest>> {
+        let on_loopback = request.is_loopback();
         let mut digests = HashMap::new();
+        count_examined(request, self.index.holders(name).len());
         for (holder, digest) in self.index.digests(name, MAX_EXAMINED_HOLDERS) {
             let is_visible = on_loopback || !holder.on_loopback;
             if is_visible && self.directory.is_live(holder.node) {
@@ -230,6 +236,12 @@ impl Relay {
             }
         }
     }
+}
+
+/// Counts the work of a look at so many holders.
+fn count_examined(request: &mut RelayRequest<'_>, holders: usize) {
+    let examined = holders.min(MAX_EXAMINED_HOLDERS);
+    request.reply.add_work(examined / HOLDERS_PER_WORK);
 }
 
 fn over_quota(error: QuotaError, quota: &Quota) -> Rejection {

@@ -17,6 +17,8 @@ pub struct Output<R: Role> {
     external_bytes: u64,
     /// Files to send.
     files: usize,
+    /// See [`Output::add_work`].
+    work: usize,
     /// Connections for which much unsolicited text waits already.
     full: HashSet<ConnId>,
 }
@@ -74,6 +76,7 @@ impl<R: Role> Default for Output<R> {
             actions: Vec::new(),
             external_bytes: 0,
             files: 0,
+            work: 0,
             full: HashSet::new(),
         }
     }
@@ -208,6 +211,18 @@ impl<R: Role> Output<R> {
     /// Stops the loop at once.
     pub fn stop_loop(&mut self) {
         self.push(Action::StopLoop);
+    }
+
+    /// Counts work for the input being handled that neither its length nor that of its answer
+    /// shows. A unit is the work for a short line.
+    pub fn add_work(&mut self, units: usize) {
+        self.work += units;
+    }
+
+    /// Takes out the work that was counted.
+    #[must_use]
+    pub fn take_work(&mut self) -> usize {
+        std::mem::take(&mut self.work)
     }
 
     /// Whether no action is requested.

@@ -70,7 +70,7 @@ pub struct TurnLimits {
     /// No input is handled while this many bytes or more wait to be sent.
     pub max_queue: u64,
     /// The work of the turn: each piece of input counts 1 or more by its length, and so
-    /// do each 4 KiB of answers.
+    /// do each 4 KiB of answers. The role counts what neither shows.
     pub max_work: usize,
     /// The connection is not encrypted, and has to be.
     pub lacks_tls: bool,
@@ -100,6 +100,9 @@ pub trait DrivenConnection {
 
     /// The number of bytes in the actions that are not carried out yet.
     fn unapplied_bytes(&self) -> u64;
+
+    /// Takes out the work that the role has counted beside bytes.
+    fn take_work(&mut self) -> usize;
 
     /// Carries out the actions that the role has requested.
     fn apply(&mut self);
@@ -221,7 +224,7 @@ impl InputDriver {
             (ReadNext::Flush, Some(driver)) => driver.state = ReadState::Flushing,
             (ReadNext::Line | ReadNext::Body(_) | ReadNext::Wait | ReadNext::Flush, _) => {}
         }
-        let work = (conn.unapplied_bytes() / ANSWER_BYTES) as usize;
+        let work = (conn.unapplied_bytes() / ANSWER_BYTES) as usize + conn.take_work();
         conn.apply();
         if let Some(reason) = reason {
             conn.start_closing(reason);
@@ -359,7 +362,9 @@ impl InputTurn<'_> {
                 return Ok(ReadState::NeedsInput);
             };
             let is_error = matches!(input, Input::FramingError(_) | Input::HttpError(_));
-            match conn.on_input(input) {
+            let next = conn.on_input(input);
+            self.report.work += conn.take_work();
+            match next {
                 next if is_error => return Err(reason_after_error(next)),
                 ReadNext::Line => {}
                 ReadNext::Body(length) => self.unread.expect_body(length),

@@ -47,6 +47,11 @@ impl<'o, R: Role> Responder<'o, R> {
         Self { out, destination }
     }
 
+    /// See [`Output::add_work`].
+    pub(crate) fn add_work(&mut self, units: usize) {
+        self.out.add_work(units);
+    }
+
     /// `OK`: the request was executed.
     pub(crate) fn ok(&mut self) -> ReadNext {
         self.line(Reply::DONE)

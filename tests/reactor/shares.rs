@@ -1,7 +1,7 @@
 //! How the addresses of peers share the turns of the loop.
 
 use crate::fake_stream::Tail;
-use crate::world::{World, answer};
+use crate::world::{LONG_WORK, World, answer};
 
 /// Lines of each connection of the stranger.
 const LINES: usize = 200;
@@ -27,6 +27,25 @@ fn an_address_with_many_connections_delays_others_for_a_part_of_a_round() {
             .into_iter()
             .all(|port| world.events(port).len() == LINES)
     );
+}
+
+#[test]
+fn work_that_no_byte_shows_counts_in_a_round() {
+    let mut world = World::new(1 << 20);
+    for port in 1..=5 {
+        let wire = world.accept_from([127, 0, 0, 2], port);
+        wire.borrow_mut().deliver(&b"l\n".repeat(LINES), Tail::Open);
+    }
+    let wire = world.accept_from([127, 0, 0, 3], 99);
+    wire.borrow_mut().deliver(b"text\n", Tail::Open);
+    let handled = |world: &World| -> usize { (1..=5).map(|port| world.events(port).len()).sum() };
+    world.step();
+    assert_eq!(world.events(99), ["text"]);
+    let first = handled(&world);
+    assert!(first * LONG_WORK < 4 * 1024, "{first} lines before");
+    // What is left over is handled in the next rounds.
+    world.run();
+    assert_eq!(handled(&world), 5 * LINES);
 }
 
 #[test]

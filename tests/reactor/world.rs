@@ -18,8 +18,8 @@ use peerline::tls::ConnectionSecurity;
 use super::fake_stream::{FakeFile, FakeStream, SharedWire, last_connected};
 
 /// Answers each line with its own text, sent in the way that the first letter says:
-/// `t`ext, `s`hared, `f`ile, a `c`hanged file, `w`ait, `p`arts that are sent one after the
-/// other, `q`uit.
+/// `t`ext, `l`ong work before text, `s`hared, `f`ile, a `c`hanged file, `w`ait, `p`arts that are
+/// sent one after the other, `q`uit.
 #[derive(Default)]
 struct EchoRole {
     events: SharedEvents,
@@ -40,6 +40,9 @@ enum EchoCommand {
     /// Complete all answers that are awaited.
     Resume,
 }
+
+/// The work of a line that begins with `l`.
+pub const LONG_WORK: usize = 500;
 
 struct EchoSession {
     port: u16,
@@ -149,6 +152,10 @@ impl Role for EchoRole {
         match line.as_bytes().first() {
             // The reply has a body of this length.
             Some(b'b') => return ReadNext::Body(line[1..].parse().expect("a length")),
+            Some(b'l') => {
+                context.out.add_work(LONG_WORK);
+                context.out.append_reply(conn).extend(reply);
+            }
             Some(b's') => context.out.send_shared(conn, Arc::from(reply)),
             Some(first @ (b'f' | b'c')) => {
                 let length = reply.len() as u64;

@@ -445,6 +445,10 @@ impl<R: Role, O: Observer<R::File>> DrivenConnection for MachineConnection<'_, R
         self.machine.out.queued()
     }
 
+    fn take_work(&mut self) -> usize {
+        self.machine.out.take_work()
+    }
+
     fn apply(&mut self) {
         self.machine.apply();
     }

@@ -160,6 +160,12 @@ fn a_long_list_keeps_its_order_while_nodes_come_and_go() {
 
 /// The time that a request takes in the role alone.
 fn time_of(relay: &mut Relay, line: &str) -> Duration {
+    let input = Input::Line(line.as_bytes());
+    handle_alone(relay, input).0
+}
+
+/// The time that an input takes in the role alone, and the work that the role counts for it.
+fn handle_alone(relay: &mut Relay, input: Input<'_>) -> (Duration, usize) {
     let peer = "127.0.0.1:5000".parse().expect("an address");
     let mut out = Output::default();
     let mut session = relay.on_accept(peer);
@@ -171,9 +177,51 @@ fn time_of(relay: &mut Relay, line: &str) -> Duration {
         out: &mut out,
     };
     let conn = ConnId { slot: 0, serial: 0 };
-    let input = Input::Line(line.as_bytes());
     relay.on_input(&mut context, conn, peer, &mut session, input);
-    processor_time().saturating_sub(began)
+    (processor_time().saturating_sub(began), out.take_work())
+}
+
+#[test]
+fn a_look_at_thousands_of_holders_counts_as_work_however_short_the_answer() {
+    const HOLDERS: u32 = 5_000;
+    let mut stage = relay_with_operator();
+    for node in 0..HOLDERS {
+        let [_, _, c, d] = node.to_be_bytes();
+        ask(
+            &mut stage,
+            1,
+            &format!("REGISTER 10.0.{c}.{d} 1\nSHARE 1 - same\n"),
+        );
+    }
+    ask(&mut stage, 1, "REGISTER 192.0.2.1 1\nSHARE 1 - rare\n");
+    let mut works = Vec::new();
+    stage.call(|relay, _| {
+        for line in [
+            "PING",
+            "FIND rare",
+            "DIGEST rare",
+            "FIND same",
+            "DIGEST same",
+        ] {
+            works.push(handle_alone(relay, Input::Line(line.as_bytes())).1);
+        }
+        for target in [
+            "files/rare",
+            "files/same",
+            "files/same?size=2",
+            "metalink/same.meta4",
+            "holders/same",
+            "api/holders/same",
+        ] {
+            let head = format!("GET /{target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            works.push(handle_alone(relay, Input::HttpHead(head.as_bytes())).1);
+        }
+    });
+    // Of so many holders, one request looks at 4,096, and 16 count as a short line.
+    let (once, twice) = (256, 512);
+    let lines = [0, 0, 0, once, twice];
+    let targets = [0, twice, once, twice, twice, twice];
+    assert_eq!(works, [&lines[..], &targets[..]].concat());
 }
 
 #[test]

@@ -54,9 +54,9 @@ impl Relay {
         name: &FileName<'_>,
         filter: &ContentFilter,
     ) -> Result<ReadNext, Refusal> {
-        let holders = self.find_holders(name, request.is_loopback(), filter);
+        let holders = self.find_holders(request, name, filter);
         let holders = holders.ok_or_else(Refusal::no_holder)?;
-        let digests = self.announced_digests(name, request.is_loopback());
+        let digests = self.announced_digests(request, name);
         let holders: Vec<Value> = holders
             .iter()
             .map(|holder| {

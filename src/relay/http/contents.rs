@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::protocol::{
     FileName, HashPrefix, HolderItem, MaybeHash, NodeItem, Sha256Digest, address_group,
 };
-use crate::relay::Relay;
 use crate::relay::http::Refusal;
 use crate::relay::index::ContentId;
+use crate::relay::{Relay, RelayRequest};
 use crate::session::http::HttpRequest;
 
 /// The content that a request is about.
@@ -79,12 +79,12 @@ impl Relay {
     /// The holders of a file that the requester can reach; none if there are none.
     pub(super) fn find_holders(
         &mut self,
+        request: &mut RelayRequest<'_>,
         name: &FileName<'_>,
-        on_loopback: bool,
         filter: &ContentFilter,
     ) -> Option<Vec<HolderItem>> {
         let wanted = |content| filter.accepts(content);
-        let (count, holders) = self.visible_holders(name, on_loopback, wanted);
+        let (count, holders) = self.visible_holders(request, name, wanted);
         let all: Vec<HolderItem> = holders.collect();
         if count == 0 {
             return None;
@@ -97,11 +97,11 @@ impl Relay {
     /// that one, as for a client.
     pub(in crate::relay) fn find_content(
         &mut self,
+        request: &mut RelayRequest<'_>,
         name: &FileName<'_>,
-        on_loopback: bool,
         filter: &ContentFilter,
     ) -> Option<FoundContent> {
-        let holders = self.find_holders(name, on_loopback, filter)?;
+        let holders = self.find_holders(request, name, filter)?;
         let mut all = contents(&holders);
         let known = all
             .iter()
@@ -114,7 +114,7 @@ impl Relay {
             return Some(FoundContent::Several(all));
         }
         let mut content = all.remove(0);
-        let digests = self.announced_digests(name, on_loopback);
+        let digests = self.announced_digests(request, name);
         let id = ContentId::new(content.size, content.hash);
         content.sha256 = digests.get(&id).copied().flatten();
         Some(FoundContent::One(content))

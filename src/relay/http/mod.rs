@@ -202,7 +202,7 @@ impl Relay {
         name: &FileName<'_>,
         filter: &ContentFilter,
     ) -> Result<ReadNext, Refusal> {
-        let found = self.find_content(name, request.is_loopback(), filter);
+        let found = self.find_content(request, name, filter);
         let content = match found.ok_or_else(Refusal::no_holder)? {
             FoundContent::One(content) => content,
             FoundContent::Several(contents) => return Ok(choose(request, http, name, &contents)),

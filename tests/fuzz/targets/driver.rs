@@ -258,6 +258,10 @@ impl DrivenConnection for Connection {
         self.unapplied
     }
 
+    fn take_work(&mut self) -> usize {
+        0
+    }
+
     fn apply(&mut self) {
         self.queued += std::mem::take(&mut self.unapplied);
         if std::mem::take(&mut self.resumes_at_once) {
