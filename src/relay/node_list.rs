@@ -113,9 +113,11 @@ impl NodeList {
         let is_block_before =
             move |block: &&NodeBlock| block.slots.last().is_some_and(|slot| is_before(*slot));
         let blocks = self.blocks.values().skip_while(is_block_before);
-        blocks
-            .flat_map(|block| block.slots.iter().copied())
-            .skip_while(move |slot| is_before(*slot))
+        // The nodes of a block are in order, so the first one is searched for.
+        blocks.flat_map(move |block| {
+            let first = block.slots.partition_point(|slot| is_before(*slot));
+            block.slots[first..].iter().copied()
+        })
     }
 
     /// The reply to `LIST`; `total` is the number of nodes in it.
