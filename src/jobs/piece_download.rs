@@ -222,7 +222,7 @@ impl PieceDownload {
                 self.give_back(piece);
                 match *code {
                     ErrorCode::OUT_OF_RANGE if self.size_deadline.is_none() => {
-                        self.on_missing_part(context, source, now);
+                        self.on_missing_part(context, source, &failure, now);
                     }
                     ErrorCode::UNAVAILABLE | ErrorCode::SLOW_DOWN | ErrorCode::INTERNAL => {
                         self.on_failure(context, source, &failure, now);

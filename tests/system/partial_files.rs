@@ -165,3 +165,24 @@ fn nodes_that_get_nothing_new_are_not_waited_for() {
     );
     assert!(started.elapsed() < DEADLINE, "{stderr}");
 }
+
+/// Only a piece that has arrived is progress; what a node says of its pieces is none.
+#[track_caller]
+fn assert_given_up(fault: Fault) {
+    let relay = relay(&[]);
+    let content = noise(24 * MIB, 6);
+    let liar = PieceNode::new(&relay, &content, fault);
+    let (saved, stderr) = get(&relay, 5);
+    assert_eq!(saved, None);
+    assert!(liar.stats() < 12, "{} requests: {stderr}", liar.stats());
+}
+
+#[test]
+fn a_node_that_claims_the_whole_file_and_sends_nothing_is_given_up() {
+    assert_given_up(Fault::ClaimsWholeFile);
+}
+
+#[test]
+fn a_node_that_names_one_more_piece_each_time_and_sends_nothing_is_given_up() {
+    assert_given_up(Fault::NamesOneMore);
+}

@@ -116,8 +116,15 @@ impl PieceDownload {
         let nodes = holders.iter().filter(|holder| {
             (holder.hash.0, holder.size) == content && !context.is_own(holder.node)
         });
-        let again = has_none && !context.limits.wait.is_zero();
-        self.sources.add(nodes.map(|holder| holder.node), again);
+        let may_wait = has_none && !context.limits.wait.is_zero();
+        // The first answer of those that find no node comes before this; then nobody is waited for.
+        let end = self
+            .wait_until
+            .map(|until| until + QUERY_DELAY_WITHOUT_NODE);
+        let is_over = end.is_some_and(|end| end <= now);
+        // A node that is still fetching the content may have new pieces.
+        let may_retry = |node: &Source| !is_over && (may_wait || node.parts.is_some());
+        self.sources.add(nodes.map(|holder| holder.node), may_retry);
         self.advance(context, now)
     }
 

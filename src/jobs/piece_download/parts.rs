@@ -21,20 +21,21 @@ impl PieceDownload {
         &mut self,
         context: &mut JobContext,
         source: usize,
+        failure: &Failure<'_>,
         now: Instant,
     ) {
         let node = &mut self.sources.all[source];
-        match &mut node.parts {
-            None => {
-                node.parts = Some(NodeParts::default());
-                self.request_parts(context, source);
+        if node.awaits_parts() {
+            return;
+        }
+        node.parts = Some(NodeParts::default());
+        match std::mem::replace(&mut node.has_lacked_piece, true) {
+            false => self.request_parts(context, source),
+            // It has said that it has this piece.
+            true if node.on_failure(true, now, PARTS_DELAY) => {
+                self.give_up(context, source, SourceState::GivenUp, failure);
             }
-            Some(parts) if parts.stat.is_some() => {}
-            // It has named this piece.
-            Some(parts) => {
-                parts.pieces = PieceSet::default();
-                node.on_failure(true, now, PARTS_DELAY);
-            }
+            true => {}
         }
     }
 
@@ -115,14 +116,9 @@ impl PieceDownload {
         };
         let has_piece = |index: &u32| named.contains(&self.layout.range(*index as usize));
         let pieces: PieceSet = (0..self.layout.count() as u32).filter(has_piece).collect();
-        let has_grown = pieces.len() > parts.most;
-        parts.most = parts.most.max(pieces.len());
         let is_useful = self.pieces.is_any_missing(&pieces);
         parts.pieces = pieces;
         let node = &mut self.sources.all[source];
-        if has_grown {
-            node.on_progress();
-        }
         if !is_useful && node.on_failure(true, now, PARTS_DELAY) {
             log::debug!("node {}: has no new piece", node.node);
         }

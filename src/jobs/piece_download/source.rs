@@ -25,6 +25,9 @@ pub(super) struct Source {
     failures: u32,
     /// Set if it has a part of the content only.
     pub(super) parts: Option<NodeParts>,
+    /// It did not have a piece, and was asked which ones it has. From then on a piece that it
+    /// has named and does not have is a failure.
+    pub(super) has_lacked_piece: bool,
     /// It has begun to send a piece.
     pub(super) has_sent: bool,
     /// The bytes of the right pieces that it has sent.
@@ -36,8 +39,6 @@ pub(super) struct Source {
 pub(super) struct NodeParts {
     /// The pieces that it had when it was asked last.
     pub(super) pieces: PieceSet,
-    /// The most pieces that it has had.
-    pub(super) most: u32,
     /// The request for them, as long as it is not answered.
     pub(super) stat: Option<RequestId>,
 }
@@ -66,6 +67,7 @@ impl Source {
             was_reported: false,
             failures: 0,
             parts: None,
+            has_lacked_piece: false,
             has_sent: false,
             bytes: 0,
         }
@@ -85,14 +87,9 @@ impl Source {
         !matches!(self.state, SourceState::GivenUp | SourceState::Liar)
     }
 
-    /// It has sent a right piece.
+    /// It has sent a right piece. Only that is progress: a node can say anything.
     pub(super) fn on_right_piece(&mut self, bytes: u64) {
         self.bytes += bytes;
-        self.on_progress();
-    }
-
-    /// It has sent a right piece, or has fetched one itself.
-    pub(super) fn on_progress(&mut self) {
         self.failures = 0;
         self.state = SourceState::Ready;
     }
@@ -144,7 +141,7 @@ impl Sources {
             known: BTreeSet::new(),
             max,
         };
-        sources.add(nodes, false);
+        sources.add(nodes, |_| false);
         sources
     }
 
@@ -171,9 +168,13 @@ impl Sources {
         }
     }
 
-    /// Adds nodes that hold the content now. Nodes that were given up are only tried again
-    /// with `again`.
-    pub(super) fn add(&mut self, nodes: impl IntoIterator<Item = NodeAddress>, again: bool) {
+    /// Adds nodes that hold the content now, and tries those again that were given up, if they
+    /// `may_retry`.
+    pub(super) fn add(
+        &mut self,
+        nodes: impl IntoIterator<Item = NodeAddress>,
+        may_retry: impl Fn(&Source) -> bool,
+    ) {
         let mut known_again = BTreeSet::new();
         for node in nodes {
             if self.known.contains(&node) {
@@ -184,10 +185,8 @@ impl Sources {
             }
         }
         for source in &mut self.all {
-            // One that is still fetching the content may have new pieces.
-            let again = again || source.parts.is_some();
             let is_given_up = source.state == SourceState::GivenUp;
-            if again && is_given_up && known_again.contains(&source.node) {
+            if is_given_up && may_retry(source) && known_again.contains(&source.node) {
                 let bytes = source.bytes;
                 *source = Source::new(source.node);
                 source.bytes = bytes;
@@ -237,13 +236,13 @@ mod tests {
         let mut sources = Sources::new(nodes(), 2);
         for _ in 0..3 {
             sources.refill(true, false, Instant::now());
-            sources.add(nodes(), true);
+            sources.add(nodes(), |_| true);
         }
         assert_eq!((sources.all.len(), sources.spare.len()), (2, MAX_KNOWN - 2));
         sources.all[0].state = SourceState::GivenUp;
         sources.refill(false, false, Instant::now());
         assert_eq!(sources.all.len(), 2);
-        sources.add(nodes(), true);
+        sources.add(nodes(), |_| true);
         assert_eq!(sources.all[0].state, SourceState::Ready);
     }
 }

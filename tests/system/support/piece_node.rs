@@ -36,27 +36,37 @@ pub enum Fault {
     Incomplete(usize),
     /// It says that it has all pieces, and sends none.
     NamesParts,
+    /// The same, as if it had the whole file.
+    ClaimsWholeFile,
+    /// It sends no piece, and each time it is asked it says that it has one more.
+    NamesOneMore,
 }
 
 /// A running node.
 pub struct PieceNode {
     server: FakeServer,
     served: Arc<AtomicUsize>,
+    stats: Arc<AtomicUsize>,
 }
 
 impl PieceNode {
     /// Serves `content` and announces it as `file`.
     pub fn new(relay: &Server, content: &[u8], fault: Fault) -> Self {
-        let served = Arc::new(AtomicUsize::new(0));
+        let (served, stats) = (Arc::default(), Arc::default());
         let mut session = PieceSession {
             content: content.to_vec(),
             fault,
             requests: 0,
             served: Arc::clone(&served),
+            stats: Arc::clone(&stats),
         };
         let server = FakeServer::new(move |connection| session.serve(connection));
         announce(relay, server.address(), content);
-        Self { server, served }
+        Self {
+            server,
+            served,
+            stats,
+        }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -66,6 +76,11 @@ impl PieceNode {
     /// The number of pieces that were sent whole.
     pub fn served(&self) -> usize {
         self.served.load(Ordering::SeqCst)
+    }
+
+    /// How often it was asked for the status of the file.
+    pub fn stats(&self) -> usize {
+        self.stats.load(Ordering::SeqCst)
     }
 
     /// As the client names the node.
@@ -89,6 +104,7 @@ struct PieceSession {
     /// The requests for pieces so far.
     requests: usize,
     served: Arc<AtomicUsize>,
+    stats: Arc<AtomicUsize>,
 }
 
 impl PieceSession {
@@ -119,10 +135,12 @@ impl PieceSession {
 
     fn stat(&self) -> String {
         let (size, hash) = (self.content.len(), blake3::hash(&self.content));
+        let before = self.stats.fetch_add(1, Ordering::SeqCst);
         let parts = match self.fault {
             Fault::Incomplete(0) => " -".to_owned(),
             Fault::Incomplete(pieces) => format!(" 0-{}", pieces * MIB - 1),
             Fault::NamesParts => format!(" 0-{}", size - 1),
+            Fault::NamesOneMore => format!(" 0-{}", size.min((before + 1) * MIB) - 1),
             _ => String::new(),
         };
         format!("STAT {size} {hash} 1000000000 -{parts}\n")
@@ -154,7 +172,9 @@ impl PieceSession {
         let mut bytes = self.content[start..start + length].to_vec();
         let head = format!("FOUND {length}\n");
         match self.fault {
-            Fault::NamesParts => return connection.send(MISSING_PART),
+            Fault::NamesParts | Fault::ClaimsWholeFile | Fault::NamesOneMore => {
+                return connection.send(MISSING_PART);
+            }
             Fault::Incomplete(pieces) if start >= pieces * MIB => {
                 return connection.send(MISSING_PART);
             }
