@@ -76,11 +76,13 @@ impl Catalog {
     /// Replaces all entries, or those `within` a name, by the files of a walk. Calls
     /// `request_hash` for each file that is new or changed, or may be; the
     /// flag says that the identity is no proof. Compares each file once,
-    /// because the loop waits.
+    /// because the loop waits. Files that are still being fetched are listed if they are
+    /// `is_shared`.
     pub(super) fn update(
         &mut self,
         walk: WalkResult,
         within: Option<&str>,
+        is_shared: impl Fn(&str) -> bool,
         mut request_hash: impl FnMut(&CatalogEntry, bool),
     ) {
         let mut all = mem::take(&mut self.files);
@@ -121,7 +123,7 @@ impl Catalog {
         let sizes = files.iter().map(|file| file.identity.size);
         self.bytes = sizes.fold(0, u64::saturating_add);
         self.files = files;
-        let is_same_partial = self.insert_partial() == partial;
+        let is_same_partial = self.insert_partial(is_shared) == partial;
         self.revision += u64::from(!is_same_partial);
         if within.is_none() {
             self.warnings.update(&walk.skipped, Instant::now());
@@ -129,19 +131,26 @@ impl Catalog {
         }
     }
 
-    /// Lists these files, which are still being fetched. Returns whether one of them is new.
-    pub(super) fn set_partial<'a>(&mut self, files: impl Iterator<Item = FileItem<'a>>) -> bool {
+    /// Lists those of these files, which are still being fetched, that are `is_shared`. Returns
+    /// whether one of them is new.
+    pub(super) fn set_partial(
+        &mut self,
+        files: Vec<FileItem<'_>>,
+        is_shared: impl Fn(&str) -> bool,
+    ) -> bool {
+        let files = files.into_iter();
         let files = files.map(|file| (file.name.to_string(), file.size, file.hash));
         self.partial = files.collect();
-        let is_new = self.insert_partial() > 0;
+        let is_new = self.insert_partial(is_shared) > 0;
         self.revision += u64::from(is_new);
         is_new
     }
 
-    /// Inserts those that are not listed. Returns their number.
-    fn insert_partial(&mut self) -> usize {
+    /// Inserts those that are shared and not listed. Returns their number.
+    fn insert_partial(&mut self, is_shared: impl Fn(&str) -> bool) -> usize {
         let before = self.files.len();
-        for (name, size, hash) in &self.partial {
+        let shared = self.partial.iter().filter(|(name, ..)| is_shared(name));
+        for (name, size, hash) in shared {
             let by_name = |file: &CatalogEntry| file.name.as_str().cmp(name);
             if let Err(index) = self.files.binary_search_by(by_name) {
                 let identity = FileIdentity::partial(*size);
@@ -236,9 +245,14 @@ mod tests {
         let mut catalog = Catalog::default();
         let mut requests = Vec::new();
         for written in [&[][..], &["a"], &[], &[]] {
-            catalog.update(walk(written), None, |_, skips_cache| {
-                requests.push(skips_cache);
-            });
+            catalog.update(
+                walk(written),
+                None,
+                |_| true,
+                |_, skips_cache| {
+                    requests.push(skips_cache);
+                },
+            );
             catalog.set_hash(&HashResult {
                 name: "a".to_owned(),
                 identity,

@@ -57,7 +57,10 @@ impl ContentReader {
         }
         let read_time = Instant::now();
         // The watch must begin before the file is opened.
-        let cache = self.cache.as_mut().filter(|_| roots.is_in_main(name));
+        let cache = self
+            .cache
+            .as_mut()
+            .filter(|_| roots.is_in_main(name.as_str()));
         let is_watched = cache.is_some_and(|cache| cache.watch(name));
         for _ in 0..MAX_ATTEMPTS {
             let opened = roots.open(name).map_err(|error| unavailable(&error))?;

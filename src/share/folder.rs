@@ -179,19 +179,21 @@ impl Folder {
     fn update(&mut self, walk: WalkResult, within: Option<&str>) {
         let (roots, hash_requests) = (&self.roots, &self.hash_requests);
         let max_hashed = self.settings.max_hashed;
-        self.catalog.update(walk, within, |file, skips_cache| {
-            if let Some(root) = roots.root_of(&file.name)
-                && file.identity.size <= max_hashed
-            {
-                // Without a hash worker there are no hashes.
-                let _ = hash_requests.send(HashRequest {
-                    root: Arc::downgrade(root),
-                    name: file.name.clone(),
-                    identity: file.identity,
-                    skips_cache,
-                });
-            }
-        });
+        let is_shared = |name: &str| roots.shares_in_main(name);
+        self.catalog
+            .update(walk, within, is_shared, |file, skips_cache| {
+                if let Some(root) = roots.root_of(&file.name)
+                    && file.identity.size <= max_hashed
+                {
+                    // Without a hash worker there are no hashes.
+                    let _ = hash_requests.send(HashRequest {
+                        root: Arc::downgrade(root),
+                        name: file.name.clone(),
+                        identity: file.identity,
+                        skips_cache,
+                    });
+                }
+            });
     }
 
     /// The entry of an open file, if the file has not changed since it was listed.
@@ -236,9 +238,9 @@ impl Share for Folder {
         self.watch.mark_changed();
         self.refresh();
         let roots = &self.roots;
-        let is_shared = |file: &FileItem<'_>| roots.root_of(file.name.as_str()).is_some();
-        let files = files.into_iter().filter(is_shared);
-        self.catalog.set_partial(files).then_some(SCAN_DELAY)
+        let is_shared = |name: &str| roots.shares_in_main(name);
+        let is_new = self.catalog.set_partial(files, is_shared);
+        is_new.then_some(SCAN_DELAY)
     }
 
     fn visit_files(&mut self, start: &str, visit: &mut dyn FnMut(&ListedFile<'_>) -> bool) {

@@ -82,28 +82,33 @@ impl Roots {
         component.starts_with(b".") && (!self.shares_hidden || is_part_file(component))
     }
 
-    fn skips_name(&self, name: &FileName<'_>) -> bool {
-        let mut components = name.as_str().split('/');
+    fn skips_name(&self, name: &str) -> bool {
+        let mut components = name.split('/');
         components.any(|component| self.skips(component.as_bytes()))
     }
 
     /// Opens a file by a name from the network.
     pub(super) fn open(&self, name: &FileName<'_>) -> io::Result<RegularFile> {
-        self.root_of(name.as_str())
-            .filter(|_| !self.skips_name(name))
-            .ok_or(Errno::NOENT)?
-            .open(name.as_str())
+        let root = self.root_of(name.as_str()).ok_or(Errno::NOENT)?;
+        root.open(name.as_str())
     }
 
-    /// The root of a file or folder, unless it is excluded.
+    /// The root of a file or folder, unless names like this one are never shared, or it is
+    /// excluded.
     pub(super) fn root_of(&self, name: &str) -> Option<&Arc<Root>> {
         let partial = self.added.get(first_component(name)).unwrap_or(&self.main);
-        (!partial.excludes(name)).then_some(&partial.root)
+        let is_shared = !self.skips_name(name) && !partial.excludes(name);
+        is_shared.then_some(&partial.root)
     }
 
     /// Whether the name belongs to the node's folder.
-    pub(super) fn is_in_main(&self, name: &FileName<'_>) -> bool {
-        !self.added.contains_key(first_component(name.as_str()))
+    pub(super) fn is_in_main(&self, name: &str) -> bool {
+        !self.added.contains_key(first_component(name))
+    }
+
+    /// Whether a file of this name in the node's folder is shared.
+    pub(super) fn shares_in_main(&self, name: &str) -> bool {
+        self.is_in_main(name) && self.root_of(name).is_some()
     }
 
     /// Whether a root was added under this name.
@@ -133,7 +138,7 @@ impl Roots {
                 .ok_or_else(|| error(&"it has no name that can be shared"))?,
         };
         let name = FileName::parse(name).map_err(|why| error(&why))?;
-        if self.skips_name(&name) {
+        if self.skips_name(name.as_str()) {
             return Err(error(match self.shares_hidden {
                 true => &"it is a file that is being fetched",
                 false => &"names that start with a dot are shared with --hidden only",

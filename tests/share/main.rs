@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use peerline::node::{FileContent, Share, Unavailable};
-use peerline::protocol::{ContentHash, FileItem, FileName};
+use peerline::protocol::{ContentHash, FileItem, FileName, MaybeHash};
 use peerline::share::{Folder, FolderSettings, HashWorker, ScanWorker, ShareUpdate};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
@@ -282,6 +282,66 @@ fn an_unfinished_file_is_not_shared_even_with_hidden_files() {
     );
     let error = "cannot share PATH: it is a file that is being fetched";
     assert_eq!(fixture.add("else/.d.part"), error);
+}
+
+impl Fixture {
+    /// The console fetches these files.
+    fn fetch(&mut self, names: &[&str]) {
+        let items = names.iter().map(|name| FileItem {
+            size: 7,
+            hash: MaybeHash(Some(ContentHash::of(b"content"))),
+            holders: 1,
+            name: FileName::parse(name).unwrap(),
+        });
+        self.folder.set_partial_files(items.collect());
+    }
+
+    fn is_incomplete(&mut self, name: &str) -> bool {
+        self.arrivals += 1;
+        let name = FileName::parse(name).unwrap();
+        let opened = self.folder.open(&name, self.arrivals);
+        matches!(opened, Err(Unavailable::Incomplete))
+    }
+}
+
+/// A file that is being fetched is shared under the same rules as one that is there.
+#[test]
+fn an_incomplete_file_with_a_name_that_is_not_shared_is_not_listed() {
+    let names = ["big", ".hidden", ".git/pack", "a/.b/c"];
+    let mut fixture = Fixture::new(&[]);
+    fixture.fetch(&names);
+    assert_eq!(fixture.list(), ["big", "own"]);
+    assert!(fixture.is_incomplete("big"));
+    assert!(!fixture.is_incomplete(".git/pack"));
+    // It is fetched into the node's folder, and this name is that of another one.
+    write(&fixture.dir.path().join("more/file"));
+    fixture.add("more");
+    fixture.fetch(&["big", "more/new"]);
+    assert_eq!(fixture.list(), ["big", "more/file", "own"]);
+    let mut fixture = Fixture::with_settings(&[], 100, true);
+    fixture.fetch(&[&names[..], &["a/.x.part"]].concat());
+    assert_eq!(
+        fixture.list(),
+        [".git/pack", ".hidden", "a/.b/c", "big", "own"]
+    );
+}
+
+#[test]
+fn an_incomplete_file_that_is_removed_is_not_listed_again() {
+    let mut fixture = Fixture::new(&[]);
+    fixture.fetch(&["big", "docs/one", "docs/two"]);
+    assert_eq!(
+        fixture.remove("docs"),
+        "no longer sharing docs: 2 files (14 B)"
+    );
+    assert_eq!(fixture.current_list(), ["big", "own"]);
+    assert_eq!(fixture.list(), ["big", "own"]);
+    assert!(!fixture.is_incomplete("docs/one"));
+    // Another download begins.
+    fixture.fetch(&["big", "docs/one", "docs/two", "other"]);
+    assert_eq!(fixture.list(), ["big", "other", "own"]);
+    fixture.remove("big");
+    assert_eq!(fixture.list(), ["other", "own"]);
 }
 
 /// The file that had a name first keeps it.
