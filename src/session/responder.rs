@@ -17,6 +17,7 @@ use crate::protocol::{
 };
 use crate::role::{ConnId, Output, ReadNext, Role, UdpPeer};
 use crate::session::datagram_budget::DatagramBudget;
+use crate::session::http::reply::RETRY_SOON;
 use crate::session::http::{HttpContext, Status};
 use crate::session::line_codec::{RenderedList, write_line, write_list, write_reply};
 
@@ -71,7 +72,11 @@ impl<'o, R: Role> Responder<'o, R> {
             None => self.line(rejection.reply()),
             Some(_) => {
                 let status = rejection.code().into();
-                self.error_document(status, &rejection.to_string(), Vec::new())
+                let headers = match rejection {
+                    Rejection::Incomplete => vec![RETRY_SOON],
+                    _ => Vec::new(),
+                };
+                self.error_document(status, &rejection.to_string(), headers)
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// The files of an archive by their names.
-fn unpack(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn unpack(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut archive = tar::Archive::new(archive);
     let entries = archive.entries().expect("entries").map(|entry| {
         let mut entry = entry.expect("a valid entry");

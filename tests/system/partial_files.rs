@@ -7,11 +7,12 @@ use std::time::Instant;
 use peerline::protocol::FileParts;
 
 use crate::hashes;
+use crate::http_archive::unpack;
 use crate::node_console::node_with_stdin;
 use crate::support::piece_node::{Fault, PieceNode};
 use crate::support::relay_index::holders;
 use crate::support::{
-    DEADLINE, Server, ask, ask_bytes, client_command, eventually, folder, noise, relay, run,
+    DEADLINE, Server, ask, ask_bytes, client_command, eventually, folder, http, noise, relay, run,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -185,4 +186,21 @@ fn a_node_that_claims_the_whole_file_and_sends_nothing_is_given_up() {
 #[test]
 fn a_node_that_names_one_more_piece_each_time_and_sends_nothing_is_given_up() {
     assert_given_up(Fault::NamesOneMore);
+}
+
+#[test]
+fn an_archive_leaves_incomplete_files_out() {
+    let content = noise(8 * MIB, 7);
+    let (relay, _origin, _share) = slow_node(&content, "1MB");
+    let own = folder(&[("a", b"first"), ("z", b"last")]);
+    let mut node = node_with_stdin(&relay, own.path(), &[]);
+    node.enter("get big");
+    let address = node.address();
+    eventually("it is listed", || parts(address).is_some());
+    let archive = unpack(&http(address, "GET", "/?tar", "").content);
+    assert!(parts(address).is_some(), "too late");
+    assert_eq!(archive.keys().collect::<Vec<_>>(), ["a", "z"]);
+    let response = http(address, "GET", "/big", "");
+    assert_eq!(response.status, 503);
+    assert_eq!(response.header("retry-after"), Some("1"));
 }

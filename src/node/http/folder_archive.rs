@@ -98,7 +98,7 @@ impl FolderArchive {
         Some(file)
     }
 
-    /// Sends an entry, unless the file has vanished. Returns how many of the bytes of a turn it
+    /// Sends an entry, unless the file has vanished or is still being fetched. Returns how many of the bytes of a turn it
     /// takes: all of them if the file stays open until it is sent.
     fn send_file<S: Share>(
         &self,
@@ -113,7 +113,7 @@ impl FolderArchive {
                 return Err(close_reason(Unavailable::Busy));
             }
             Ok(content) => content,
-            Err(Unavailable::NotFound) => return Ok(0),
+            Err(Unavailable::NotFound | Unavailable::Incomplete) => return Ok(0),
             Err(error) => return Err(close_reason(error)),
         };
         let size = match &content {

@@ -19,6 +19,10 @@ use crate::session::http::settings::HttpSettings;
 use crate::session::responder::{ReplyDestination, Responder};
 use crate::web::text;
 
+/// The header of a refusal that may be over soon.
+pub(in crate::session) const RETRY_SOON: (&str, Cow<'static, str>) =
+    ("Retry-After", Cow::Borrowed("1"));
+
 /// How a client shows the secret (RFC 7617).
 const CHALLENGE: &str = "Basic realm=\"Peerline\", charset=\"UTF-8\"";
 
@@ -139,7 +143,7 @@ impl<R: Role> Responder<'_, R> {
         let code = rejection.code();
         let headers = match code {
             ErrorCode::NO_SECRET => vec![("WWW-Authenticate", Cow::Borrowed(CHALLENGE))],
-            ErrorCode::SLOW_DOWN => vec![("Retry-After", Cow::Borrowed("1"))],
+            ErrorCode::SLOW_DOWN => vec![RETRY_SOON],
             _ => Vec::new(),
         };
         let text = match rejection {
