@@ -58,12 +58,9 @@ impl<S: Share> Node<S> {
         if !file.has(&range) {
             return reply.reject(Rejection::PartMissing);
         }
-        let part = file.open().filter(|_| !request.traffic.are_files_exhausted);
-        match part.and_then(|part| self.share.open_part(part)) {
-            Some(part) => {
-                self.gets_found += 1;
-                reply.found(part, range)
-            }
+        let opened = file.open();
+        match opened.and_then(|opened| self.share.open_part(opened)) {
+            Some(file) => self.send_part(request, name, file, range),
             None => unavailable(name, &Unavailable::Busy, reply),
         }
     }

@@ -1,6 +1,7 @@
 //! The requests that a node answers to its clients.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use log::debug;
@@ -168,6 +169,18 @@ impl<S: Share> Node<S> {
             Ok(part) => part,
             Err(rejection) => return reply.reject(rejection),
         };
+        self.send_part(request, name, file, part)
+    }
+
+    /// Sends a part of an open file.
+    pub(super) fn send_part(
+        &mut self,
+        request: &mut NodeRequest<'_, S>,
+        name: &FileName<'_>,
+        file: S::File,
+        part: Range<u64>,
+    ) -> ReadNext {
+        let reply = &mut request.reply;
         self.gets_found += 1;
         // A short part must not keep the file open until the client has read it.
         if part.end - part.start <= MAX_SMALL as u64 {

@@ -11,7 +11,7 @@ use crate::support::{Nc, Server, ask, eventually, folder, large_file, relay};
 const MAX_DESCRIPTORS: usize = 32;
 
 /// Starts a server with a limit on its descriptors.
-fn start_with_limit(descriptors: usize, program: &str, args: &[&str]) -> Server {
+pub(crate) fn start_with_limit(descriptors: usize, program: &str, args: &[&str]) -> Server {
     let mut command = Command::new("sh");
     command
         .arg("-c")

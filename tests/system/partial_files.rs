@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use peerline::protocol::FileParts;
 
+use crate::descriptors::start_with_limit;
 use crate::hashes;
 use crate::http_archive::unpack;
 use crate::node_console::node_with_stdin;
@@ -203,4 +204,36 @@ fn an_archive_leaves_incomplete_files_out() {
     let response = http(address, "GET", "/big", "");
     assert_eq!(response.status, 503);
     assert_eq!(response.header("retry-after"), Some("1"));
+}
+
+#[test]
+fn short_parts_of_an_incomplete_file_keep_no_descriptor() {
+    let content = noise(8 * MIB, 8);
+    let (relay, _origin, _share) = slow_node(&content, "1MB");
+    let own = folder(&[]);
+    let (port, share) = (relay.address().port().to_string(), own.path());
+    let share = share.to_str().expect("a temporary folder's name is text");
+    let args = ["127.0.0.1", &port, "--share", share, "--get", "big"];
+    let node = start_with_limit(80, env!("CARGO_BIN_EXE_peer-node"), &args);
+    let address = node.address();
+    let first = |parts: &FileParts| {
+        (0..8)
+            .map(|n| n * MIB as u64)
+            .find(|n| parts.contains(&(*n..n + 1)))
+    };
+    let mut start = None;
+    eventually("a piece has arrived", || {
+        start = parts(address).and_then(|parts| first(&parts));
+        start.is_some()
+    });
+    let start = start.expect("it has arrived");
+    // More answers than descriptors, in one turn of the loop.
+    let requests = format!("RANGE {start} 1 - big\n").repeat(200);
+    let reply = ask_bytes(address, requests.as_bytes());
+    let answer = [b"FOUND 1\n", &content[start as usize..=start as usize]].concat();
+    assert!(
+        reply == answer.repeat(200),
+        "{}",
+        String::from_utf8_lossy(&reply)
+    );
 }
