@@ -35,6 +35,10 @@ use crate::session::requests::ResponsePart;
 /// silent node after so many times the usual delay.
 const OTHER_CONTENT_DELAY: u32 = 4;
 
+/// A node that sends other files first is waited for so many times the usual delay: one that
+/// sends a few bytes now and then must not keep all files that were requested behind them.
+const MAX_BUSY_DELAYS: u32 = 20;
+
 /// Fetches one file.
 pub(super) struct Fetch {
     id: JobId,
@@ -163,9 +167,12 @@ impl Fetch {
 
     /// A node that sends other files first is not silent. Until when it counts as busy.
     fn busy_until(&self, context: &JobContext) -> Option<Instant> {
-        let nodes = self.open.iter().map(|attempt| attempt.candidate.node);
-        let last = nodes.filter_map(|node| context.pool.last_input(node)).max();
-        last.map(|last| last + context.limits.try_delay)
+        let delay = context.limits.try_delay;
+        let until = self.open.iter().filter_map(|attempt| {
+            let last = context.pool.last_input(attempt.candidate.node)?;
+            Some((last + delay).min(attempt.started + delay * MAX_BUSY_DELAYS))
+        });
+        until.max()
     }
 
     pub(super) fn on_answer(
