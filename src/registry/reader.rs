@@ -13,7 +13,7 @@ use crate::registry::resp::{Commands, RespValue};
 use crate::registry::writer::{Writer, WriterRequest};
 use crate::registry::{MARKER_KEY, STREAM_KEY};
 use crate::relay::registry::{
-    InstanceId, RegistryBatch, RegistryCommand, RegistryUpdate, SendCommand,
+    InstanceId, MissingRecords, RegistryBatch, RegistryCommand, RegistryUpdate, SendCommand,
 };
 
 /// The version of the form of keys and changes.
@@ -32,7 +32,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) enum ReaderRequest {
     Load(NodeAddress),
     Reconnect(&'static str),
-    Missing(Vec<NodeAddress>),
+    Missing(MissingRecords),
     WriterFailed(InstanceId, EngineError),
 }
 
@@ -210,7 +210,9 @@ impl RegistryClient {
                 Ok(ReaderRequest::Load(node)) => {
                     load_records(&mut session.connection, &[node], on_update)?;
                 }
-                Ok(ReaderRequest::Missing(nodes)) => on_update(RegistryUpdate::Missing(nodes)),
+                Ok(ReaderRequest::Missing(records)) => {
+                    on_update(RegistryUpdate::Missing(records));
+                }
                 Ok(ReaderRequest::Reconnect(reason)) => {
                     return Err(EngineError::Reconnect(reason));
                 }

@@ -10,7 +10,9 @@ use crate::registry::connection::{EngineConnection, EngineError};
 use crate::registry::reader::ReaderRequest;
 use crate::registry::resp::{Commands, RespValue};
 use crate::registry::{LISTENERS_PREFIX, NODE_PREFIX, STREAM_KEY};
-use crate::relay::registry::{InstanceId, KeyWrite, RegistryBatch, key_writes};
+use crate::relay::registry::{
+    InstanceId, KeyWrite, MissingRecords, RegistryBatch, WHOLE_FIELD, key_writes,
+};
 
 /// Batches that the stream keeps, at least. A relay that falls behind further loads all
 /// records again.
@@ -21,6 +23,10 @@ const MAX_BATCHES: usize = 32;
 const LISTENERS_LIFETIME: &str = "15000";
 /// How often the lifetime starts anew.
 const LISTENERS_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Fields of a record that is lost otherwise, and that its relay does not make again, are
+/// forgotten after this time, in milliseconds.
+const REST_LIFETIME: &str = "60000";
 
 /// What the thread is to do.
 pub(super) enum WriterRequest {
@@ -95,28 +101,29 @@ impl Writer {
         }
         let published =
             EngineError::catch_panic(|| publish(connection, &batches, renews_listeners));
-        let report = match published {
-            Ok(missing) if missing.is_empty() => return,
-            Ok(missing) => ReaderRequest::Missing(missing),
+        // Without a reader, the relay has gone.
+        match published {
+            Ok(missing) => missing.into_iter().for_each(|records| {
+                let _ = self.reports.send(ReaderRequest::Missing(records));
+            }),
             Err(error) => {
                 self.connection = None;
-                ReaderRequest::WriterFailed(origin, error)
+                let report = ReaderRequest::WriterFailed(origin, error);
+                let _ = self.reports.send(report);
             }
-        };
-        // Without a reader, the relay has gone.
-        let _ = self.reports.send(report);
+        }
     }
 }
 
-/// Publishes batches. Returns the nodes without a record whose leases were renewed.
+/// Publishes batches. Returns the nodes that they change and that have no whole record.
 fn publish(
     connection: &mut EngineConnection,
     batches: &[RegistryBatch],
     renews_listeners: bool,
-) -> Result<Vec<NodeAddress>, EngineError> {
+) -> Result<Vec<MissingRecords>, EngineError> {
     let mut commands = Commands::default();
-    // For each batch, the nodes whose lease is renewed by these commands of it.
-    let mut renewals: Vec<Vec<(usize, NodeAddress)>> = Vec::new();
+    // For each batch, the nodes whose record is checked by these commands of it.
+    let mut checks: Vec<Vec<(usize, NodeAddress)>> = Vec::new();
     // The position of the reply to each transaction.
     let mut replies_at = Vec::new();
     for batch in batches {
@@ -125,7 +132,7 @@ fn publish(
         let writes = key_writes(&batch.text);
         let is_new_listener = |write: &KeyWrite| matches!(write, KeyWrite::Listen(_));
         let has_listeners = writes.iter().any(is_new_listener);
-        renewals.push(push_writes(&mut commands, batch, writes, first));
+        checks.push(push_writes(&mut commands, batch, writes, first));
         if renews_listeners || has_listeners {
             let key = format!("{LISTENERS_PREFIX}{}", batch.origin);
             commands.push_words(["PEXPIRE", &key, LISTENERS_LIFETIME]);
@@ -136,7 +143,7 @@ fn publish(
     }
     let replies = connection.exchange(&commands)?;
     let mut missing = Vec::new();
-    for (at, renewals) in replies_at.into_iter().zip(renewals) {
+    for ((batch, at), checks) in batches.iter().zip(replies_at).zip(checks) {
         let results = match replies.get(at) {
             Some(RespValue::List(results)) => results,
             _ => {
@@ -152,13 +159,44 @@ fn publish(
             return Err(EngineError::Refused(text.clone()));
         }
         let is_missing = |at: &usize| results.get(*at) == Some(&RespValue::Integer(0));
-        let nodes = renewals.into_iter().filter(|(at, _)| is_missing(at));
-        missing.extend(nodes.map(|(_, node)| node));
+        let nodes = checks.into_iter().filter(|(at, _)| is_missing(at));
+        let nodes: Vec<NodeAddress> = nodes.map(|(_, node)| node).collect();
+        if !nodes.is_empty() {
+            missing.push(MissingRecords {
+                origin: batch.origin,
+                number: batch.number,
+                nodes,
+            });
+        }
     }
+    expire_rests(connection, &missing)?;
     Ok(missing)
 }
 
-/// Appends the changes of records. Returns the renewals, by the position of their command.
+/// Lets records expire that have no header, and therefore no lease.
+fn expire_rests(
+    connection: &mut EngineConnection,
+    missing: &[MissingRecords],
+) -> Result<(), EngineError> {
+    let nodes = missing.iter().flat_map(|records| &records.nodes);
+    let keys: Vec<String> = nodes.map(|node| node_key(*node)).collect();
+    let mut commands = Commands::default();
+    for key in &keys {
+        commands.push_words(["PTTL", key]);
+    }
+    let times = connection.exchange(&commands)?;
+    let mut commands = Commands::default();
+    for (key, time) in keys.iter().zip(times) {
+        if time == RespValue::Integer(-1) {
+            commands.push_words(["PEXPIRE", key, REST_LIFETIME]);
+        }
+    }
+    connection.exchange(&commands)?;
+    Ok(())
+}
+
+/// Appends the changes of records. Returns the nodes whose record is checked, by the position
+/// of the command.
 fn push_writes(
     commands: &mut Commands,
     batch: &RegistryBatch,
@@ -166,14 +204,17 @@ fn push_writes(
     first: usize,
 ) -> Vec<(usize, NodeAddress)> {
     let listeners = format!("{LISTENERS_PREFIX}{}", batch.origin);
-    let mut renewals = Vec::new();
+    let mut checks = Vec::new();
     for write in writes {
         match write {
             KeyWrite::Delete(node) => commands.push_words(["DEL", &node_key(node)]),
+            KeyWrite::Check(node) => {
+                checks.push((commands.count - first, node));
+                commands.push([b"HEXISTS", node_key(node).as_bytes(), WHOLE_FIELD]);
+            }
             KeyWrite::Put(node, fields) => push_fields(commands, "HSET", node, &fields),
             KeyWrite::Remove(node, fields) => push_fields(commands, "HDEL", node, &fields),
             KeyWrite::Expire(node, time) => {
-                renewals.push((commands.count - first, node));
                 let time = time.as_millis().to_string();
                 commands.push_words(["PEXPIRE", &node_key(node), &time]);
             }
@@ -185,7 +226,7 @@ fn push_writes(
             }
         }
     }
-    renewals
+    checks
 }
 
 fn push_fields(commands: &mut Commands, verb: &str, node: NodeAddress, fields: &[Vec<u8>]) {
@@ -217,7 +258,7 @@ fn node_key(node: NodeAddress) -> String {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::sync::mpsc;
+    use std::sync::{Arc, Mutex, mpsc};
 
     use super::*;
 
@@ -238,6 +279,49 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    /// A stream that answers in this way, and keeps what is written.
+    struct ScriptedStream(io::Cursor<&'static [u8]>, Arc<Mutex<Vec<u8>>>);
+
+    impl Read for ScriptedStream {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Write for ScriptedStream {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.1.lock().expect("no panic").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_lost_record_is_reported_and_expires() {
+        let replies = b"+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n\
+            *3\r\n:0\r\n:1\r\n$3\r\n1-0\r\n:-1\r\n:1\r\n";
+        let written = Arc::default();
+        let stream = ScriptedStream(io::Cursor::new(replies), Arc::clone(&written));
+        let mut connection = EngineConnection::over(Box::new(stream));
+        let batch = RegistryBatch {
+            origin: InstanceId(1),
+            number: 7,
+            text: b"NODE 192.0.2.1 9000\nSHARE 1 - one\n".into(),
+        };
+        let missing = publish(&mut connection, &[batch], false).expect("the engine answers");
+        assert_eq!((missing.len(), missing[0].number), (1, 7));
+        assert_eq!(missing[0].nodes[0].to_string(), "192.0.2.1 9000");
+        let written = written.lock().expect("no panic");
+        let end = b"PEXPIRE\r\n$28\r\npeerline:node:192.0.2.1 9000\r\n$5\r\n60000\r\n";
+        assert!(
+            written.ends_with(end),
+            "{}",
+            String::from_utf8_lossy(&written)
+        );
     }
 
     #[test]

@@ -167,6 +167,38 @@ fn a_node_that_changes_relays_keeps_its_files() {
 }
 
 #[test]
+fn a_record_that_the_engine_has_lost_is_made_again() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let [mut a, b] = two_relays(&engine, &[]);
+    tell(
+        &a,
+        "REGISTER * 9001\nSHARE 1 - one\nREGISTER * 9002\nSHARE 2 - two\n",
+    );
+    wait_for(&b, "FIND two", "HOLDERS 1\n127.0.0.1 9002 2 -\n");
+    a.signal(Signal::KILL);
+    a.wait();
+    let key = |port: u16| format!("peerline:node:127.0.0.1 {port}");
+    assert_eq!(engine.command(&["DEL", &key(9001), &key(9002)]), "2");
+    let c = relay_of(&engine, &[]);
+    assert_eq!(ask(c.address(), b"LIST\n"), "NODES 0\n");
+    // One goes on at another relay, which knows its files; one has a new file.
+    assert_eq!(register(&b, 9001).0, 1);
+    wait_for(&c, "FIND one", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
+    tell(&b, "REGISTER * 9002\nSHARE 3 - three\n");
+    wait_for(&c, "FIND two", "HOLDERS 1\n127.0.0.1 9002 2 -\n");
+    // Only a part of a record is there.
+    assert_eq!(engine.command(&["HDEL", &key(9002), "w", "ftwo"]), "2");
+    tell(&b, "REGISTER * 9002\n");
+    let put_again = || engine.command(&["HEXISTS", &key(9002), "ftwo"]) == "1";
+    eventually("the renewal makes the record whole", put_again);
+    let d = relay_of(&engine, &[]);
+    wait_for(&d, "FIND two", "HOLDERS 1\n127.0.0.1 9002 2 -\n");
+    wait_for(&d, "FIND three", "HOLDERS 1\n127.0.0.1 9002 3 -\n");
+}
+
+#[test]
 fn a_lease_ends_at_all_relays() {
     let Some(engine) = Engine::start(&[]) else {
         return;

@@ -95,6 +95,7 @@ impl Relay {
                 registry.incoming.queue.push_front(update);
             }
         }
+        self.publish_missing_nodes();
         self.publish_nodes(now);
         if let Some(registry) = &mut self.registry
             && registry.is_connected()
@@ -105,7 +106,6 @@ impl Relay {
                 (self.message_listeners).retain_relays(|relay| relays.contains(relay));
             }
             registry.flush(now);
-            self.publish_missing_nodes();
         }
     }
 
@@ -130,9 +130,10 @@ impl Relay {
                     self.message_listeners.insert_remote(*address, *relay);
                 }
             }
-            RegistryUpdate::Missing(nodes) => {
-                for address in nodes {
-                    self.publish_node_again(*address);
+            RegistryUpdate::Missing(records) => {
+                if registry.link == RegistryLink::Connected(records.origin) {
+                    let nodes = records.nodes.iter();
+                    (registry.missing).extend(nodes.map(|node| (records.number, *node)));
                 }
             }
             RegistryUpdate::Connected {
@@ -172,11 +173,14 @@ impl Relay {
         }
         registry.link = RegistryLink::Disconnected;
         registry.reconciliation.abort();
-        registry.missing.clear();
+        let missing = std::mem::take(&mut registry.missing);
         registry.publications.clear();
         let renewed = registry.outgoing.clear();
         let mut marks: Vec<(NodeAddress, Unpublished)> = Vec::new();
         marks.extend(renewed.into_iter().map(|node| (node, Unpublished::Renewal)));
+        let missing = missing.into_iter().map(|(_, node)| node);
+        let missing = missing.filter(|node| self.directory.find(node).is_some());
+        marks.extend(missing.map(|node| (node, Unpublished::Change)));
         let mut in_doubt = Vec::new();
         for (address, is_overtaken) in registry.unconfirmed.clear() {
             marks.push((address, Unpublished::Change));

@@ -11,6 +11,8 @@ use crate::relay::registry::change::{DirectoryChange, NodeHeader};
 pub enum KeyWrite {
     /// Forget the record.
     Delete(NodeAddress),
+    /// Tell whether the record is whole; see [`WHOLE_FIELD`].
+    Check(NodeAddress),
     /// Put these fields and values, in turn.
     Put(NodeAddress, Vec<Vec<u8>>),
     /// Remove these fields.
@@ -25,6 +27,9 @@ pub enum KeyWrite {
 
 /// The field of a record with the [`NodeHeader`].
 pub const HEADER_FIELD: &[u8] = b"h";
+/// The mark of a whole record, which only `ADD` writes. What changes a part of a record asks
+/// for it: the engine may have lost the record, and what is written then is only a part.
+pub const WHOLE_FIELD: &[u8] = b"w";
 /// The field of a file begins so; its name follows. The value is `size hash`.
 const FILE_PREFIX: &str = "f";
 /// The field of a digest begins so; the name of the file follows. The value is
@@ -35,18 +40,27 @@ const DIGEST_PREFIX: &str = "d";
 #[must_use]
 pub fn key_writes(batch: &[u8]) -> Vec<KeyWrite> {
     let mut writes = Vec::new();
-    let mut subject = None;
+    let (mut subject, mut is_checked) = (None, false);
     for line in batch.split(|byte| *byte == b'\n') {
         match DirectoryChange::parse(line) {
-            Some(DirectoryChange::Node(address)) => subject = Some(address),
+            Some(DirectoryChange::Node(address)) => {
+                (subject, is_checked) = (Some(address), false);
+            }
             Some(DirectoryChange::Renew(lease, address)) => {
                 writes.push(KeyWrite::Expire(address, lease + LEASE_GRACE));
+                writes.push(KeyWrite::Check(address));
             }
             Some(DirectoryChange::Listen(address)) => writes.push(KeyWrite::Listen(address)),
             Some(DirectoryChange::Unlisten(address)) => writes.push(KeyWrite::Unlisten(address)),
             Some(DirectoryChange::Message(..)) | None => {}
             Some(change) => {
                 if let Some(address) = subject {
+                    let is_part =
+                        matches!(change, DirectoryChange::State(_) | DirectoryChange::File(_));
+                    if is_part && !is_checked {
+                        writes.push(KeyWrite::Check(address));
+                    }
+                    is_checked = !matches!(change, DirectoryChange::Remove);
                     write_node(&mut writes, address, change);
                 }
             }
@@ -59,6 +73,8 @@ fn write_node(writes: &mut Vec<KeyWrite>, node: NodeAddress, change: DirectoryCh
     match change {
         DirectoryChange::Add(header) => {
             writes.push(KeyWrite::Delete(node));
+            let mark = [WHOLE_FIELD, b"1"].map(<[u8]>::to_vec);
+            writes.push(KeyWrite::Put(node, mark.into()));
             write_header(writes, node, header);
         }
         DirectoryChange::State(header) => write_header(writes, node, header),

@@ -11,6 +11,10 @@
 //! engine's record of each node is compared with the relay's (`reconcile`); of two records
 //! the one whose lease was renewed later wins, and only the differences are published
 //! (`publication`).
+//!
+//! The engine may lose records and not say so. Each change of a part of a record therefore
+//! asks whether the record is whole, and a relay that learns that it is not publishes the
+//! node with all its files.
 
 mod apply;
 mod change;
@@ -24,14 +28,14 @@ mod record;
 mod status;
 mod unconfirmed;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 pub use change::{DirectoryChange, NodeHeader};
-pub use key_write::{HEADER_FIELD, KeyWrite, append_field, key_writes};
+pub use key_write::{HEADER_FIELD, KeyWrite, WHOLE_FIELD, append_field, key_writes};
 
 use crate::protocol::NodeAddress;
 use crate::relay::registry::incoming::IncomingUpdates;
@@ -111,10 +115,21 @@ pub enum RegistryUpdate {
     Loaded,
     /// A relay has published changes.
     Batch(RegistryBatch),
-    /// The engine has no record of these nodes, whose leases were renewed.
-    Missing(Vec<NodeAddress>),
+    /// The engine has no whole record of nodes that a batch has changed.
+    Missing(MissingRecords),
     /// The relay is cut off, for this reason.
     Disconnected(String),
+}
+
+/// What the engine found when it executed a batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MissingRecords {
+    /// The relay of the batch.
+    pub origin: InstanceId,
+    /// The number of the batch.
+    pub number: u64,
+    /// Nodes whose records are gone, or only a part.
+    pub nodes: Vec<NodeAddress>,
 }
 
 /// What a relay asks of the engine.
@@ -146,8 +161,8 @@ pub(super) struct Registry {
     removed: HashMap<NodeAddress, Instant>,
     reconciliation: Reconciliation,
     publications: Publications,
-    /// Nodes without a record in the engine, of which changes are on their way.
-    missing: HashSet<NodeAddress>,
+    /// Nodes without a whole record in the engine, and the batch that found it so.
+    missing: VecDeque<(u64, NodeAddress)>,
     relays: OtherRelays,
     counters: RegistryCounters,
 }
@@ -194,7 +209,7 @@ impl Registry {
             removed: HashMap::new(),
             reconciliation: Reconciliation::default(),
             publications: Publications::default(),
-            missing: HashSet::new(),
+            missing: VecDeque::new(),
             relays: OtherRelays::default(),
             counters: RegistryCounters::default(),
         }

@@ -103,27 +103,24 @@ impl Registry {
 }
 
 impl Relay {
-    /// The engine has no record of a node, or has lost it.
-    pub(super) fn publish_node_again(&mut self, address: NodeAddress) {
-        let Some(registry) = &mut self.registry else {
-            return;
-        };
-        if registry.unconfirmed.contains(&address) {
-            // This may be the removal of the node, or the node itself.
-            registry.missing.insert(address);
-        } else if let Some(slot) = self.directory.find(&address)
-            && !registry.publications.contains(&address)
-        {
-            registry.publish_node(address, slot, DirectoryChange::State);
-        }
-    }
-
-    /// Publishes the nodes that could not be published again.
+    /// Publishes the nodes whose records the engine has lost. It may lack a record because
+    /// another relay has removed the node: so the batch that found it so must have returned,
+    /// and with it all changes before. If the node is at another relay by now, that one will
+    /// find out itself.
     pub(super) fn publish_missing_nodes(&mut self) {
-        let registry = self.registry.as_mut();
-        let missing = registry.map(|registry| std::mem::take(&mut registry.missing));
-        for address in missing.into_iter().flatten() {
-            self.publish_node_again(address);
+        while let Some(registry) = &mut self.registry
+            && let Some((number, address)) = registry
+                .missing
+                .pop_front_if(|(number, _)| registry.unconfirmed.is_confirmed(*number))
+        {
+            if !registry.unconfirmed.is_added_since(&address, number)
+                && !registry.publications.contains(&address)
+                && let Some(slot) = self.directory.find(&address)
+                && registry.node(slot).is_own
+            {
+                // Relays that still list the node may list other files.
+                registry.publish_node(address, slot, DirectoryChange::Add);
+            }
         }
     }
 

@@ -188,7 +188,9 @@ impl Registry {
         change: &DirectoryChange<'_>,
         now: Instant,
     ) {
-        if let Some(address) = subject
+        if let (Some(address), DirectoryChange::Add(_)) = (subject, change) {
+            self.unconfirmed.add(address, self.outgoing.number);
+        } else if let Some(address) = subject
             && !self.outgoing.is_subject(address)
         {
             self.unconfirmed.touch(address, self.outgoing.number);

@@ -30,6 +30,8 @@ struct SentBatch {
 struct UnconfirmedNode {
     /// The last batch with a change of the node.
     last: u64,
+    /// The last batch that contains the whole node.
+    added: Option<u64>,
     is_overtaken: bool,
 }
 
@@ -38,12 +40,34 @@ impl Unconfirmed {
     pub(super) fn touch(&mut self, address: NodeAddress, number: u64) {
         let node = self.nodes.entry(address).or_insert(UnconfirmedNode {
             last: 0,
+            added: None,
             is_overtaken: false,
         });
         if node.last != number {
             node.last = number;
             self.next_nodes.push(address);
         }
+    }
+
+    /// The next batch, of this number, will contain the whole node.
+    pub(super) fn add(&mut self, address: NodeAddress, number: u64) {
+        self.touch(address, number);
+        if let Some(node) = self.nodes.get_mut(&address) {
+            node.added = Some(number);
+        }
+    }
+
+    /// Whether the whole node is on its way in the batch of this number, or a later one.
+    pub(super) fn is_added_since(&self, address: &NodeAddress, number: u64) -> bool {
+        let node = self.nodes.get(address);
+        node.and_then(|node| node.added)
+            .is_some_and(|added| added >= number)
+    }
+
+    /// Whether the batch of this number has returned.
+    pub(super) fn is_confirmed(&self, number: u64) -> bool {
+        let first = self.batches.front();
+        first.is_none_or(|batch| batch.number > number)
     }
 
     /// The next batch is sent.
@@ -55,11 +79,6 @@ impl Unconfirmed {
             nodes,
         });
         self.bytes += bytes;
-    }
-
-    /// Whether a change of this node is on its way.
-    pub(super) fn contains(&self, address: &NodeAddress) -> bool {
-        self.nodes.contains_key(address)
     }
 
     /// Another relay has changed this node.

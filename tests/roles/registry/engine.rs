@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 
 use peerline::protocol::NodeAddress;
 use peerline::relay::registry::{
-    HEADER_FIELD, InstanceId, KeyWrite, NodeRecord, RegistryBatch, RegistryUpdate, append_field,
-    key_writes,
+    HEADER_FIELD, InstanceId, KeyWrite, MissingRecords, NodeRecord, RegistryBatch, RegistryUpdate,
+    WHOLE_FIELD, append_field, key_writes,
 };
+
+/// Of fields without a header.
+const REST_LIFETIME: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub struct Engine {
@@ -26,12 +29,18 @@ struct Record {
 }
 
 impl Engine {
-    /// Executes a batch. Returns the nodes without a record whose leases were renewed.
-    pub fn publish(&mut self, batch: RegistryBatch, now: Instant) -> Vec<NodeAddress> {
+    /// Executes a batch. Returns the nodes that it changes and that have no whole record.
+    pub fn publish(&mut self, batch: RegistryBatch, now: Instant) -> MissingRecords {
         self.expire(now);
         let mut missing = Vec::new();
         for write in key_writes(&batch.text) {
             match write {
+                KeyWrite::Check(node) => {
+                    let is_whole = |record: &Record| record.fields.contains_key(WHOLE_FIELD);
+                    if !self.records.get(&node).is_some_and(is_whole) {
+                        missing.push(node);
+                    }
+                }
                 KeyWrite::Delete(node) => _ = self.records.remove(&node),
                 KeyWrite::Put(node, fields) => {
                     let record = self.records.entry(node).or_default();
@@ -44,10 +53,11 @@ impl Engine {
                         record.fields.retain(|field, _| !fields.contains(field));
                     }
                 }
-                KeyWrite::Expire(node, time) => match self.records.get_mut(&node) {
-                    Some(record) => record.end = Some(now + time),
-                    None => missing.push(node),
-                },
+                KeyWrite::Expire(node, time) => {
+                    if let Some(record) = self.records.get_mut(&node) {
+                        record.end = Some(now + time);
+                    }
+                }
                 KeyWrite::Listen(address) => {
                     let listeners = self.listeners.entry(batch.origin).or_default();
                     listeners.insert(address);
@@ -58,8 +68,18 @@ impl Engine {
                 }
             }
         }
+        for node in &missing {
+            if let Some(record) = self.records.get_mut(node) {
+                record.end.get_or_insert(now + REST_LIFETIME);
+            }
+        }
+        let (origin, number) = (batch.origin, batch.number);
         self.stream.push(batch);
-        missing
+        MissingRecords {
+            origin,
+            number,
+            nodes: missing,
+        }
     }
 
     fn expire(&mut self, now: Instant) {
@@ -71,6 +91,11 @@ impl Engine {
         self.records.clear();
         self.listeners.clear();
         self.generation += 1;
+    }
+
+    /// Loses the record of a node, and does not say so.
+    pub fn forget_record(&mut self, node: &NodeAddress) {
+        self.records.remove(node);
     }
 
     /// Loses the records of all nodes, and does not say so.

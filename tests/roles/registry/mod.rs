@@ -10,6 +10,7 @@ mod engine;
 mod impostor;
 mod keys;
 mod listeners;
+mod lost_records;
 mod site;
 mod turns;
 
@@ -60,6 +61,8 @@ struct Campus {
     /// The engine has lost everything once. What a relay knew that is gone itself, others
     /// keep until the lease ends.
     was_flushed: bool,
+    /// The engine loses records of nodes, and does not say so.
+    loses_records: bool,
 }
 
 /// A node, which is registered at one relay at a time.
@@ -129,6 +132,7 @@ impl Campus {
             faults,
             are_nodes_hasty: seed.is_multiple_of(2),
             was_flushed: false,
+            loses_records: seed % 5 == 1,
         }
     }
 
@@ -153,6 +157,13 @@ impl Campus {
     }
 
     fn fault(&mut self, relay: usize) {
+        if self.loses_records && self.rng.bool() {
+            if let Some(node) = self.rng.choice(self.engine.nodes()) {
+                self.engine.forget_record(&node);
+                self.was_flushed = true;
+            }
+            return;
+        }
         match self.rng.u8(0..8) {
             0..5 => self.relays[relay].cut(),
             5 => {

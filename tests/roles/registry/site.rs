@@ -119,7 +119,7 @@ impl RelaySite {
             None => return false,
             Some(RegistryCommand::Publish(batch)) => {
                 let missing = engine.publish(batch, now);
-                if !missing.is_empty() && self.link.is_some() {
+                if !missing.nodes.is_empty() && self.link.is_some() {
                     self.update(RegistryUpdate::Missing(missing));
                 }
             }
