@@ -57,10 +57,6 @@ fn a_node_without_sha256_says_so() {
     assert_eq!(digest(&node, "large"), error);
     assert_eq!(digest(&node, "small"), error);
     assert_eq!(digest(&node, "nothing"), "NOTFOUND\n");
-    assert_eq!(
-        digest(&relay, "large"),
-        ask(relay.address(), b"GET large\n")
-    );
 }
 
 #[test]
