@@ -8,7 +8,7 @@ use crate::cli::client::ClientArgs;
 use crate::cli::relay_address::AutoServers;
 use crate::cli::relay_tls::{ClientTlsArgs, relay_tls};
 use crate::client::Task;
-use crate::jobs::{NodeTls, PeerSource, Query};
+use crate::jobs::{NodeTls, PeerSource};
 use crate::tls::{Certificates, IdList, KnownRelays, TlsConnector, TlsMode};
 
 /// The servers of a client.
@@ -16,7 +16,7 @@ use crate::tls::{Certificates, IdList, KnownRelays, TlsConnector, TlsMode};
 pub(super) struct ClientServers {
     /// The relays, or the nodes that are asked instead; at least one.
     pub(super) sources: Vec<PeerSource>,
-    /// The TLS of connections to each of them, if they are encrypted.
+    /// The TLS of connections to each relay, if they are encrypted.
     pub(super) tls: Vec<Option<TlsConnector>>,
     /// How to connect to other nodes.
     pub(super) node_tls: NodeTls,
@@ -63,7 +63,6 @@ impl ClientServers {
         let name = format!("{} port {}", node.host, node.port);
         Ok(Self {
             sources: vec![PeerSource::node(name, node.resolve_node()?)],
-            tls: vec![None],
             ..servers
         })
     }
@@ -83,14 +82,12 @@ impl ClientServers {
             if relay.source.addresses.is_empty() {
                 continue;
             }
-            self.tls.push(match relay.source.is_node {
-                true => None,
-                false => {
-                    let (certificates, file) =
-                        (self.certificates.clone(), KnownRelays::of_user(None));
-                    relay_tls(&relay, mode, args.udp, certificates, file)?
-                }
-            });
+            // The TLS of nodes is `node_tls`.
+            if !relay.source.is_node {
+                let (certificates, file) = (self.certificates.clone(), KnownRelays::of_user(None));
+                let tls = relay_tls(&relay, mode, args.udp, certificates, file)?;
+                self.tls.push(tls);
+            }
             self.sources.push(relay.source);
         }
         Ok(self)
@@ -113,8 +110,9 @@ impl ClientServers {
 
 /// Whether only a relay can do the task: messages go through it.
 fn needs_relay(task: &Task) -> bool {
-    matches!(
-        task,
-        Task::SendAndWait(..) | Task::Chat(..) | Task::Query(Query::Message(..) | Query::Listeners)
-    )
+    match task {
+        Task::SendAndWait(..) | Task::Chat(..) => true,
+        Task::Query(query) => query.needs_relay(),
+        Task::Prompt | Task::Search(_) | Task::Get(..) | Task::GetList(_) => false,
+    }
 }

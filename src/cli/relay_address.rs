@@ -150,6 +150,11 @@ impl RelayAddressArgs {
         if chosen.is_empty() {
             return Err(StartupError::usage("the relay's address is missing"));
         }
+        let is_group = |chosen: &ChosenRelay| matches!(chosen, ChosenRelay::Group(_));
+        if chosen.iter().any(is_group) && !chosen.iter().all(is_group) {
+            let text = "dht:NAME finds nodes; write it without relays beside it";
+            return Err(StartupError::usage(text));
+        }
         if self.relay_id.len() > chosen.len() {
             let text = "there are more --relay-id than relays";
             return Err(StartupError::usage(text));

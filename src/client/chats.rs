@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::client::chat::Chat;
 use crate::close_reason::CloseReason;
-use crate::jobs::{Job, TaskResult};
+use crate::jobs::{Failure, Job, TaskResult, UserEvent};
 use crate::role::Context;
 
 impl Client {
@@ -25,11 +25,17 @@ impl Client {
         context: &mut Context<'_, Self>,
         relay: Option<usize>,
     ) {
-        let mut relays = self.jobs.sources();
+        let Some(chat) = self.next_chat.take() else {
+            return;
+        };
+        let mut relays = self.jobs.relays();
         relays.retain(|(index, _)| relay.is_none_or(|relay| relay == *index));
-        if let Some(chat) = self.next_chat.take() {
-            self.chat.insert(chat).start(context.out, relays);
+        if relays.is_empty() {
+            let event = UserEvent::NotListening(&Failure::NoRelay);
+            self.jobs.user().on_event(event);
+            return self.on_result(context, TaskResult::Relay);
         }
+        self.chat.insert(chat).start(context.out, relays);
     }
 
     /// A connection of the chat has closed.

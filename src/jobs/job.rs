@@ -204,7 +204,7 @@ impl JobContext {
     /// A query has no answer.
     pub(super) fn report_failed_query(&mut self, query: &Query, failure: &Failure<'_>) {
         self.user.on_event(match self.nodes.first() {
-            Some(node) if self.is_direct && !matches!(query, Query::Message(..)) => {
+            Some(node) if self.is_direct && !query.needs_relay() => {
                 UserEvent::NoAnswer(*node, failure)
             }
             _ => UserEvent::RelayFailed(query, failure),

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::jobs::relay_query::Query;
 use crate::protocol::{NodeAddress, NodeItem, Port, canonical};
 use crate::tls::KeyId;
 
@@ -109,14 +110,15 @@ impl PeerSources {
         self.0.len() > 1
     }
 
-    /// Whether there is nobody to ask.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether there is somebody to ask: for a message, a relay.
+    pub(super) fn can_answer(&self, query: &Query) -> bool {
+        let can_answer = |listed: &ListedSource| !(listed.source.is_node && query.needs_relay());
+        self.0.iter().any(can_answer)
     }
 
     /// Whether all of them are nodes.
     pub(super) fn are_nodes(&self) -> bool {
-        !self.is_empty() && self.0.iter().all(|listed| listed.source.is_node)
+        !self.0.is_empty() && self.0.iter().all(|listed| listed.source.is_node)
     }
 
     /// Those that are nodes.
@@ -212,15 +214,17 @@ impl PeerSources {
         }
     }
 
-    /// The sources that have addresses, each with its index. The address that answered last is
+    /// The relays that have addresses, each with its index. The address that answered last is
     /// the first.
-    pub(super) fn with_addresses(&self) -> Vec<(usize, PeerSource)> {
-        let all = self.0.iter().map(|listed| {
-            let mut source = listed.source.clone();
-            source.addresses.rotate_left(listed.address);
-            source
+    pub(super) fn relays(&self) -> Vec<(usize, PeerSource)> {
+        let is_relay = |source: &PeerSource| !source.is_node && !source.addresses.is_empty();
+        let all = self.0.iter().enumerate();
+        let relays = all.filter(|(_, listed)| is_relay(&listed.source));
+        let relays = relays.map(|(index, listed)| {
+            let mut relay = listed.source.clone();
+            relay.addresses.rotate_left(listed.address);
+            (index, relay)
         });
-        let has_address = |(_, source): &(usize, PeerSource)| !source.addresses.is_empty();
-        all.enumerate().filter(has_address).collect()
+        relays.collect()
     }
 }

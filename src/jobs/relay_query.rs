@@ -46,6 +46,15 @@ impl Query {
         }
     }
 
+    /// Whether only relays can answer: messages go through them.
+    #[must_use]
+    pub fn needs_relay(&self) -> bool {
+        match self {
+            Self::Listeners | Self::RelayOf(_) | Self::Message(..) => true,
+            Self::Nodes | Self::Files(_) | Self::Holders(_) => false,
+        }
+    }
+
     /// Whether request and reply mostly fit into a datagram each.
     pub(super) fn fits_datagram(&self) -> bool {
         match self {

@@ -333,7 +333,7 @@ impl JobRunner {
         current: Option<PoolId>,
     ) {
         let finished = match step {
-            JobStep::Query(query) if self.sources.is_empty() => {
+            JobStep::Query(query) if !self.sources.can_answer(&query) => {
                 let Some(job) = self.jobs.get_mut(&id) else {
                     return;
                 };

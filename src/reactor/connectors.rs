@@ -13,7 +13,7 @@ const MAX_KEYS: usize = 1000;
 
 /// The connectors of a loop.
 pub(super) struct Connectors {
-    /// By the index of the relay; none for one that is not encrypted.
+    /// By the index of the relay; none for one that may be connected to in plain text.
     relays: Vec<Option<TlsConnector>>,
     /// What nodes are shown, if anything.
     certificates: Option<Arc<Certificates>>,
@@ -41,13 +41,15 @@ impl Connectors {
     /// The connector of connections that lead to this peer; none if they are not encrypted.
     ///
     /// # Errors
-    /// The cryptography of this build has no TLS 1.3.
+    /// No relay of this index is configured, or the cryptography of this build has no TLS 1.3.
     pub(super) fn get(&mut self, peer: PeerTls) -> io::Result<Option<&TlsConnector>> {
         let new = |trust| TlsConnector::new(trust, self.certificates.clone());
         let connector = match peer {
             PeerTls::Plain => return Ok(None),
             PeerTls::Configured(index) => {
-                return Ok(self.relays.get(index).and_then(Option::as_ref));
+                let relay = self.relays.get(index);
+                let relay = relay.ok_or_else(|| io::Error::other("no relay of this number"))?;
+                return Ok(relay.as_ref());
             }
             PeerTls::AnyKey => &mut self.any_key,
             PeerTls::Key(id) => {
@@ -65,5 +67,18 @@ impl Connectors {
             *connector = Some(new(ids.map_or(ServerTrust::Any, ServerTrust::Listed))?);
         }
         Ok(connector.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_configured_relay_may_be_connected_to_in_plain_text() {
+        let mut connectors = Connectors::new(vec![None], None, None);
+        let mut is_plain = |peer| connectors.get(peer).is_ok_and(|tls| tls.is_none());
+        assert!(is_plain(PeerTls::Configured(0)));
+        assert!(!is_plain(PeerTls::Configured(1)));
     }
 }

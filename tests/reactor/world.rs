@@ -260,7 +260,7 @@ impl World {
         let mut settings = ReactorSettings {
             speaks_http: false,
             tls: None,
-            relay_tls: Vec::new(),
+            relay_tls: vec![None],
             certificates: None,
             node_ids: None,
             secret: None,

@@ -3,8 +3,8 @@
 //! - `client get NAME…`, `client nodes`, `client ls`, `client search TEXT`, `client
 //!   find NAME`, `client send IP PORT TEXT`, `client chat [IP PORT]`, `client
 //!   prompt`, `client list`: starts the client. Keys: `relay=IP:PORT` (repeatable): an address of the
-//!   relay; `next-relay=IP:PORT` (repeatable): another relay; `wait=TIME`: how
-//!   long to wait for messages; `max-nodes=N`, `max-listed=N`, `max-failures=N`,
+//!   relay; `next-relay=IP:PORT` (repeatable): another relay; `node=IP:PORT` (repeatable): a
+//!   node that is asked instead of relays; `wait=TIME`: how long to wait for messages; `max-nodes=N`, `max-listed=N`, `max-failures=N`,
 //!   `head=BYTES` (0 by default);
 //!   `shows=BYTES`: how many bytes of a discarded file count as printed;
 //!   `blocks=TIME`: how long a write took; `fails=show|open|write|commit|reader`: the call
@@ -18,6 +18,7 @@
 //!   [wrong=yes]`: a node sends a piece, or with `bytes=COUNT` only the start of the reply.
 //!   `whole N`: a node sends all pieces as one content. With `of=five` it is a content of
 //!   five pieces.
+//! - `found IP:PORT…`: further nodes are found.
 //! - `exit`: prints the result of the task.
 
 use std::num::ParseIntError;
@@ -25,7 +26,7 @@ use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use goldenscript::{ArgumentConsumer, Command, Context};
-use peerline::client::{Client, Task};
+use peerline::client::{Client, ClientMessage, Task};
 use peerline::jobs::{FilePattern, JobRunner, Opened, PeerSource, PieceSet, Query};
 use peerline::limits::{JobLimits, RateLimits};
 use peerline::protocol::{FileName, NodeAddress, Text};
@@ -52,7 +53,7 @@ impl Play {
         let (sender, events) = channel();
         let mut user = RecordingUser::new(sender);
         let (mut relay, mut hash, mut chooses) = (Vec::new(), None, false);
-        let mut relays = Vec::new();
+        let (mut relays, mut nodes) = (Vec::new(), Vec::new());
         let mut limits = JobLimits {
             max_nodes: 100,
             head_size: 0,
@@ -63,6 +64,9 @@ impl Play {
             match (key, value) {
                 ("relay", address) => relay.push(address.parse()?),
                 ("next-relay", address) => relays.push(vec![address.parse()?]),
+                ("node", address) => {
+                    nodes.push(PeerSource::node(address, vec![address.parse()?]));
+                }
                 ("hash", value) => hash = Some(value.parse()?),
                 ("wait", time) => wait = Some(stage::time(time)?),
                 ("max-nodes", count) => limits.max_nodes = count.parse()?,
@@ -108,6 +112,9 @@ impl Play {
         for (relay, number) in relays.into_iter().zip(2..) {
             sources.push(PeerSource::relay(format!("relay {number}"), relay));
         }
+        if !nodes.is_empty() {
+            sources = nodes;
+        }
         let task = match args.next_pos().ok_or("what is it to do?")? {
             "nodes" => Task::Query(Query::Nodes),
             "who" => Task::Query(Query::Listeners),
@@ -149,6 +156,17 @@ impl Play {
         self.stage = Some(Stage::new(client, Instant::now(), events, show_file));
         args.reject_next()
     }
+}
+
+/// The nodes of a command.
+fn found_nodes(command: &Command) -> StageResult<ClientMessage> {
+    let mut args = command.consume_args();
+    let mut nodes = Vec::new();
+    while let Some(address) = args.next_pos() {
+        nodes.push(PeerSource::node(address, vec![address.parse()?]));
+    }
+    args.reject_next()?;
+    Ok(ClientMessage::NodesFound(nodes))
 }
 
 /// `IP PORT`, if there is more.
@@ -212,6 +230,10 @@ impl goldenscript::Runner for Play {
         match command.name.as_str() {
             "client" => {}
             _ if send_long_content(stage, command)? => {}
+            "found" => {
+                let nodes = found_nodes(command)?;
+                stage.call(|client, context| client.on_message(context, nodes));
+            }
             "exit" => return Ok(format!("{:?}", stage.role().result())),
             _ => stage.run(command)?,
         }

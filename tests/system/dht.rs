@@ -147,6 +147,9 @@ fn a_group_without_nodes_and_a_message_are_refused() {
     let output = client("nobody", &flags, &["send", "127.0.0.1", "9", "hi"]).expect_code(2);
     let expected = "peer-client: dht:NAME finds nodes, but this needs a relay; write its address\n";
     assert!(output.stderr.starts_with(expected), "{}", output.stderr);
+    let output = client("nobody", &flags, &["--relay", "127.0.0.1:9", "ls"]).expect_code(2);
+    let expected = "peer-client: dht:NAME finds nodes; write it without relays beside it\n";
+    assert!(output.stderr.starts_with(expected), "{}", output.stderr);
 }
 
 #[test]

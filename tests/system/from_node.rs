@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use crate::hashes::{self, hash, stat};
 use crate::support::fake_server::FakeServer;
@@ -68,10 +69,47 @@ fn the_prompt_asks_the_node() {
     let (node, _relay) = node_with_relay(share.path(), &[]);
     let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
     command.args(["--from", &node.address().to_string()]);
-    let output = run(command, b"a.txt\nsearch A.T\nsend 127.0.0.1 9 hi\n").expect_code(3);
+    let input = b"a.txt\nsearch A.T\nsend 127.0.0.1 9 hi\n";
+    let output = run(command, input).expect_code(3);
     assert_eq!(output.text(), "A1 - 1 a.txt\n");
-    let refused = "not sent: error 501";
+    let refused = "not sent: there is no relay";
     assert!(output.stderr.contains(refused), "{}", output.stderr);
+}
+
+#[test]
+fn no_message_goes_to_a_node() {
+    for flags in [&[][..], &["--tls", "required"]] {
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let lines = Arc::clone(&received);
+        let node = FakeServer::new(move |mut connection| {
+            loop {
+                let line = connection.line();
+                if line.is_empty() {
+                    return;
+                }
+                connection.send(match line.trim_end() {
+                    "PING" => "PONG\n",
+                    "LISTEN" => "OK 127.0.0.1 9\nFROM 127.0.0.1 10 hi\n",
+                    _ => "ERROR 501 no\n",
+                });
+                lines.lock().expect("no panic").push(line);
+            }
+        });
+        let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
+        command.args(["--from", &node.address().to_string()]);
+        command.args(flags);
+        let input = b"chat\nhi\n/quit\nchat 127.0.0.1 10\n/quit\nsend 127.0.0.1 10 hi\nwho\n";
+        let output = run(command, input).expect_code(3);
+        assert_eq!(output.text(), "");
+        drop(node);
+        let received = received.lock().expect("no panic");
+        let is_message = |line: &&String| {
+            ["LISTEN", "SEND", "WHO"]
+                .iter()
+                .any(|verb| line.starts_with(verb))
+        };
+        assert_eq!(received.iter().find(is_message), None, "{}", output.stderr);
+    }
 }
 
 #[test]

@@ -5,10 +5,10 @@ use crate::jobs::peer_source::PeerSource;
 use crate::jobs::runner::JobRunner;
 
 impl JobRunner {
-    /// The sources that have addresses, each with its index.
+    /// The relays that have addresses, each with its index. Messages go through relays only.
     #[must_use]
-    pub fn sources(&self) -> Vec<(usize, PeerSource)> {
-        self.sources.with_addresses()
+    pub fn relays(&self) -> Vec<(usize, PeerSource)> {
+        self.sources.relays()
     }
 
     /// Asks these sources, too, from the next query on.
