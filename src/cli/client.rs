@@ -220,7 +220,6 @@ pub(super) fn run_client(
     let can_choose = !args.reporter.json && is_interactive() && !matches!(task, Task::GetList(_));
     let reads_lines = reads_lines(&task, can_choose);
     let is_prompt = task == Task::Prompt && is_interactive();
-    let nodes = servers.nodes_if(task == Task::Prompt || !limits.wait.is_zero());
     let saves_files = destination.is_some();
     let saves_many = is_prompt || destination.as_ref().is_some_and(Destination::takes_many);
     let style = style(&args.reporter, saves_files);
@@ -250,7 +249,8 @@ pub(super) fn run_client(
     let clock = Clock::with_suspends(Instant::now());
     let mut reactor = build_reactor(client, settings, Vec::new(), sockets, clock)?;
     handle_signals(&mut reactor, signals, is_prompt)?;
-    args.relay.follow_nodes(nodes, reactor.handle())?;
+    args.relay
+        .follow_nodes(servers.followed, reactor.handle())?;
     let _prompt = reads_lines
         .then(|| prompt::start(requests, reactor.handle(), output, prompt_settings))
         .transpose()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cli::StartupError;
 use crate::cli::client::ClientArgs;
-use crate::cli::relay_address::AutoServers;
+use crate::cli::relay_address::{AutoServers, FoundNodes};
 use crate::cli::relay_tls::{ClientTlsArgs, relay_tls};
 use crate::client::Task;
 use crate::jobs::{NodeTls, PeerSource};
@@ -16,6 +16,8 @@ use crate::tls::{Certificates, IdList, KnownRelays, TlsConnector, TlsMode};
 pub(super) struct ClientServers {
     /// The relays, or the nodes that are asked instead; at least one.
     pub(super) sources: Vec<PeerSource>,
+    /// Nodes that were found, not named by the user, if further ones are to be looked for.
+    pub(super) followed: Option<FoundNodes>,
     /// The TLS of connections to each relay, if they are encrypted.
     pub(super) tls: Vec<Option<TlsConnector>>,
     /// How to connect to other nodes.
@@ -77,7 +79,11 @@ impl ClientServers {
             true => AutoServers::Relays,
             false => AutoServers::RelaysOrNodes,
         };
-        for relay in args.relay.find(auto)? {
+        let found = args.relay.find(auto)?;
+        if *task == Task::Prompt || !args.relay.browse.patience.is_zero() {
+            self.followed = FoundNodes::of(&found);
+        }
+        for relay in found {
             // Those whose names are unknown were reported.
             if relay.source.addresses.is_empty() {
                 continue;
@@ -91,14 +97,6 @@ impl ClientServers {
             self.sources.push(relay.source);
         }
         Ok(self)
-    }
-
-    /// The servers, if all of them are nodes and the caller wants them.
-    pub(super) fn nodes_if(&self, is_wanted: bool) -> Vec<PeerSource> {
-        match is_wanted && self.sources.iter().all(|source| source.is_node) {
-            true => self.sources.clone(),
-            false => Vec::new(),
-        }
     }
 
     /// All addresses of relays.

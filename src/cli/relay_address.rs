@@ -91,6 +91,29 @@ pub(super) struct FoundRelay {
     pub(super) chosen: ChosenRelay,
 }
 
+/// Nodes that were found instead of relays.
+pub(super) struct FoundNodes {
+    /// The group on the DHT, or else they were found on the local network.
+    group: Option<String>,
+    nodes: Vec<PeerSource>,
+}
+
+impl FoundNodes {
+    /// None if there is a relay, or if the nodes were not all found in the same way.
+    pub(super) fn of(found: &[FoundRelay]) -> Option<Self> {
+        let group = |found: &FoundRelay| match &found.chosen {
+            ChosenRelay::Group(name) => Some(name.clone()),
+            ChosenRelay::Auto | ChosenRelay::At(_) => None,
+        };
+        let first = group(found.first()?);
+        let is_like_first = |found: &FoundRelay| found.source.is_node && group(found) == first;
+        found.iter().all(is_like_first).then(|| Self {
+            nodes: found.iter().map(|found| found.source.clone()).collect(),
+            group: first,
+        })
+    }
+}
+
 impl FoundRelay {
     /// `HOST:PORT`, as its key is known. One that announces itself has no name of its own, but
     /// several addresses.
@@ -209,23 +232,18 @@ impl RelayAddressArgs {
         Ok(found)
     }
 
-    /// Starts a thread that looks for further nodes, if `known` are nodes that were found, and
-    /// tells the client of them.
+    /// Starts a thread that looks for further nodes in the same way, if there is one, and tells
+    /// the client of them.
     pub(super) fn follow_nodes(
         &self,
-        known: Vec<PeerSource>,
+        found: Option<FoundNodes>,
         client: Handle<ClientMessage>,
     ) -> Result<(), StartupError> {
-        let on_found = move |nodes| client.send(ClientMessage::NodesFound(nodes));
-        let Ok([chosen]) = <[ChosenRelay; 1]>::try_from(self.chosen().unwrap_or_default()) else {
+        let Some(FoundNodes { group, nodes }) = found else {
             return Ok(());
         };
-        let started = match chosen {
-            _ if known.is_empty() => Ok(()),
-            ChosenRelay::Auto => self.browse.follow_nodes(None, known, on_found),
-            ChosenRelay::Group(name) => self.browse.follow_nodes(Some(name), known, on_found),
-            ChosenRelay::At(_) => Ok(()),
-        };
+        let on_found = move |nodes| client.send(ClientMessage::NodesFound(nodes));
+        let started = self.browse.follow_nodes(group, nodes, on_found);
         started.map_err(StartupError::system("cannot start a thread"))
     }
 

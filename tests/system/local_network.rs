@@ -357,6 +357,37 @@ fn a_download_that_waits_looks_for_nodes_again() {
 }
 
 #[test]
+fn a_node_that_the_user_has_named_is_the_only_one_that_is_asked() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let there = here.neighbour();
+    let shares = [
+        folder(&[("other", b"")]),
+        folder(&[("late", b"it is there")]),
+    ];
+    let mut command = there.command(env!("CARGO_BIN_EXE_peer-node"));
+    // No relay is there.
+    command.args(["127.0.0.1:9", "--listen", "0.0.0.0", "--no-hashes"]);
+    command.arg("--share").arg(shares[0].path());
+    let named = Server::start(command);
+    let _found = announced_node(&there, shares[1].path());
+    let from = format!("{NEIGHBOUR}:{}", named.address().port());
+    let client = |args: &[&str]| {
+        let mut command = here.command(env!("CARGO_BIN_EXE_peer-client"));
+        // It does not count.
+        command.env("PEERLINE_RELAY", "auto").args(args);
+        run(command, b"")
+    };
+    // A download that waits looks for nodes again after five seconds.
+    let args = ["get", "late", "--wait", "8", "--discovery-time", "0.5"];
+    let output = client(&[&args[..], &["--from", &from]].concat()).expect_code(1);
+    assert_eq!(output.text(), "");
+    let output = client(&args).expect_code(0);
+    assert_eq!(output.text(), "it is there");
+}
+
+#[test]
 fn the_console_of_a_node_without_a_relay_says_so() {
     let Some(here) = Machine::new() else {
         return;
