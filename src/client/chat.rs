@@ -31,7 +31,7 @@ pub(super) struct Chat {
     /// Where typed messages go, instead of to the last sender.
     to: Option<NodeAddress>,
     /// The message that the relay has not answered, or that is not sent yet.
-    pending: Option<Query>,
+    pending: Option<PendingMessage>,
     /// The index of the relay that has got it.
     sent_to: Option<usize>,
     resend: Resend,
@@ -47,6 +47,14 @@ pub(super) struct Chat {
     is_open: bool,
     /// The user can type the next message.
     needs_prompt: bool,
+}
+
+/// A message that has no answer yet.
+struct PendingMessage {
+    query: Query,
+    /// The index of the relay through which it goes, if only that one may: an address belongs to
+    /// somebody else at another relay.
+    relay: Option<usize>,
 }
 
 /// Whether the pending message is sent again, because it came too fast.
@@ -83,7 +91,10 @@ impl Chat {
     pub(super) fn with_message(to: NodeAddress, text: Text<'static>, wait: Duration) -> Self {
         Self {
             is_typed: false,
-            pending: Some(Query::Message(to, text)),
+            pending: Some(PendingMessage {
+                query: Query::Message(to, text),
+                relay: None,
+            }),
             ..Self::new(None, wait)
         }
     }
@@ -91,7 +102,10 @@ impl Chat {
     /// The address whose relay must be found first.
     pub(super) fn receiver(&self) -> Option<NodeAddress> {
         match &self.pending {
-            Some(Query::Message(to, _)) => Some(*to),
+            Some(PendingMessage {
+                query: Query::Message(to, _),
+                ..
+            }) => Some(*to),
             _ => self.to,
         }
     }
@@ -198,9 +212,9 @@ impl Chat {
 
     fn on_not_sent(&mut self, user: &mut dyn User, code: ErrorCode, text: String) -> ReadNext {
         (self.resend, self.sent_to) = (Resend::NotNeeded, None);
-        if let Some(query) = self.pending.take() {
+        if let Some(message) = self.pending.take() {
             let failure = Failure::Error(code, text);
-            user.on_event(UserEvent::RelayFailed(&query, &failure));
+            user.on_event(UserEvent::RelayFailed(&message.query, &failure));
         }
         self.result = self.result.max(match code {
             ErrorCode::NO_SUCH_NODE => TaskResult::NotFound,
@@ -231,7 +245,7 @@ impl Chat {
         } else if !self.relays[position].try_next_address(out) {
             // The relay's last words say more than the end of the connection.
             let failure = match &self.resend {
-                Resend::At(_, text) if self.relays.len() == 1 => {
+                Resend::At(_, text) if self.is_needed(position) => {
                     Failure::Error(ErrorCode::SLOW_DOWN, text.clone())
                 }
                 _ => Failure::Ended(reason),
@@ -241,22 +255,29 @@ impl Chat {
         self.relays.is_empty()
     }
 
+    /// Whether no other relay can pass on the pending message.
+    fn is_needed(&self, position: usize) -> bool {
+        let index = Some(self.relays[position].index);
+        let relay = self.pending.as_ref().and_then(|message| message.relay);
+        self.relays.len() == 1 || index == self.sent_to || index == relay
+    }
+
     /// No more messages arrive from a relay.
     fn lose(&mut self, user: &mut dyn User, position: usize, failure: &Failure<'_>) {
+        let is_affected = self.is_needed(position);
         let relay = self.relays.remove(position);
         let is_last = self.relays.is_empty();
         if !is_last {
             let source = &relay.source;
             user.on_event(UserEvent::SourceFailed { source, failure });
         }
-        let is_affected = is_last || self.sent_to == Some(relay.index);
-        let query = self.pending.take_if(|_| is_affected);
-        match &query {
-            Some(query) => user.on_event(UserEvent::RelayFailed(query, failure)),
+        let message = self.pending.take_if(|_| is_affected);
+        match &message {
+            Some(message) => user.on_event(UserEvent::RelayFailed(&message.query, failure)),
             None if is_last => user.on_event(UserEvent::NotListening(failure)),
             None => return,
         }
-        self.sent_to = None;
+        (self.resend, self.sent_to) = (Resend::NotNeeded, None);
         self.is_closing = is_last;
         self.needs_prompt = !is_last && self.is_typed;
         self.result = self.result.max(TaskResult::Relay);
@@ -264,20 +285,26 @@ impl Chat {
 
     /// The user has typed a line.
     pub(super) fn on_line(&mut self, out: &mut Output<Client>, user: &mut dyn User, line: &str) {
-        let last_sender = self.last_sender.map(|(address, _)| address);
-        match (line.trim_matches(BLANKS), self.to.or(last_sender)) {
+        let to = self.to.map(|to| (to, None));
+        let last_sender = self.last_sender.map(|(from, relay)| (from, Some(relay)));
+        match (line.trim_matches(BLANKS), to.or(last_sender)) {
             ("", _) => {}
             (QUIT, _) => return self.close(out),
             (_, None) => {
                 user.on_event(UserEvent::NoRecipient);
                 self.result = self.result.max(TaskResult::NotFound);
             }
-            (line, Some(to)) => match Text::parse(line) {
+            (line, Some((to, relay))) => match Text::parse(line) {
                 Ok(text) => {
-                    self.pending = Some(Query::Message(to, text.into_owned()));
-                    // Without a connection, its end is reported.
-                    self.send_pending(out);
-                    return;
+                    let query = Query::Message(to, text.into_owned());
+                    if relay.is_none_or(|index| self.position(index).is_some()) {
+                        self.pending = Some(PendingMessage { query, relay });
+                        // Without a connection, its end is reported.
+                        self.send_pending(out);
+                        return;
+                    }
+                    user.on_event(UserEvent::RelayFailed(&query, &Failure::RelayLost));
+                    self.result = self.result.max(TaskResult::Relay);
                 }
                 Err(error) => {
                     user.on_event(UserEvent::InvalidCommand(&error.to_string()));
@@ -310,16 +337,20 @@ impl Chat {
         self.close(context.out);
     }
 
-    /// Sends the message that is not sent yet, if a relay can pass it on: the one of its
-    /// receiver. Returns whether there is a message.
+    /// Sends the message that is not sent yet, if a relay that may pass it on is connected.
+    /// Returns whether there is a message.
     fn send_pending(&mut self, out: &mut Output<Client>) -> bool {
-        let Some(Query::Message(to, text)) = &self.pending else {
+        let Some(message) = &self.pending else {
             return false;
         };
-        let of_sender = self.last_sender.map(|(_, index)| index);
-        let open = |relay: &&mut ChatRelay| relay.subscription.address.is_some();
-        let open = self.relays.iter_mut().filter(open);
-        let relay = open.min_by_key(|relay| Some(relay.index) != of_sender);
+        let Query::Message(to, text) = &message.query else {
+            return false;
+        };
+        let is_right = |relay: &&mut ChatRelay| {
+            let is_open = relay.subscription.address.is_some();
+            is_open && message.relay.is_none_or(|index| index == relay.index)
+        };
+        let relay = self.relays.iter_mut().find(is_right);
         if let Some(relay) = relay.filter(|_| self.sent_to.is_none()) {
             self.sent_to = Some(relay.index);
             relay.subscription.send(out, *to, text.clone());

@@ -42,6 +42,8 @@ pub enum Failure<'a> {
     OutpacedByOthers,
     /// There is nobody to ask.
     NoRelay,
+    /// The connection to the relay of the receiver was lost earlier.
+    RelayLost,
 }
 
 /// Text from the network is escaped.
@@ -83,6 +85,7 @@ impl fmt::Display for Failure<'_> {
                 write!(f, "its list has {lines}, more than {flag} allows")
             }
             Self::NoRelay => f.write_str("there is no relay"),
+            Self::RelayLost => f.write_str("the connection to the relay of the receiver was lost"),
             Self::OutpacedByOthers => {
                 f.write_str("no complete answer in time; others have answered")
             }
