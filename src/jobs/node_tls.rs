@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::job::JobContext;
+use crate::jobs::peer_source::PASSED_OVER_FOR;
 use crate::protocol::{HolderItem, NodeAddress};
 use crate::role::PeerTls;
-use crate::tls::{IdList, KeyId, TlsMode};
+use crate::tls::{IdList, KeyId, TlsError, TlsMode};
 
 /// What is known of the nodes.
 #[derive(Default, Debug)]
@@ -17,8 +19,8 @@ pub struct NodeTls {
     pinned: Option<KeyId>,
     /// The only keys that nodes may have, if there is a list. The loop checks them.
     allowed: Option<Arc<IdList>>,
-    /// Nodes that have not proved to have one of them.
-    strangers: BTreeSet<NodeAddress>,
+    /// Nodes that have shown another key, and until when they are passed over.
+    strangers: HashMap<NodeAddress, Instant>,
     /// The ids that came with the holders of files since nodes were listed.
     ids: HashMap<NodeAddress, KeyId>,
     /// Nodes without an id that have refused plain text.
@@ -72,18 +74,29 @@ impl NodeTls {
         }
     }
 
-    /// A connection to a node has ended. Returns whether the node is to be passed over.
-    pub(super) fn on_close(&mut self, node: NodeAddress, reason: &CloseReason) -> bool {
-        let is_stranger = self.allowed.is_some() && matches!(reason, CloseReason::TlsFailed(_));
+    /// A connection to a node has ended. Returns whether the node has shown a key that is not
+    /// listed, so that it is to be passed over.
+    pub(super) fn on_close(
+        &mut self,
+        node: NodeAddress,
+        reason: &CloseReason,
+        now: Instant,
+    ) -> bool {
+        let CloseReason::TlsFailed(error) = reason else {
+            return false;
+        };
+        let is_other_key = TlsError::of(error).is_some_and(TlsError::is_unexpected_key);
+        let is_stranger = self.allowed.is_some() && is_other_key;
         if is_stranger {
-            self.strangers.insert(node);
+            // Not for ever: somebody else may have answered in place of the node.
+            self.strangers.insert(node, now + PASSED_OVER_FOR);
         }
         is_stranger
     }
 
     /// Whether a node is to be passed over.
-    pub(super) fn is_stranger(&self, node: NodeAddress) -> bool {
-        self.strangers.contains(&node)
+    pub(super) fn is_stranger(&self, node: NodeAddress, now: Instant) -> bool {
+        self.strangers.get(&node).is_some_and(|until| *until > now)
     }
 
     /// A node has refused plain text. Returns whether to connect to it anew, over TLS.
@@ -101,7 +114,10 @@ impl JobContext {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
+    use crate::tls::UnexpectedKey;
 
     #[test]
     fn the_last_answer_says_which_key_a_holder_has() {
@@ -131,9 +147,29 @@ mod tests {
         assert_eq!(tls.of(node, Some(listed)), PeerTls::Key(listed));
         // The loop then accepts listed keys only.
         assert_eq!(tls.of(node, Some(other)), PeerTls::AnyKey);
-        assert!(!tls.on_close(node, &CloseReason::ConnectTimeout));
-        let failed = CloseReason::TlsFailed(std::io::ErrorKind::InvalidData.into());
-        assert!(tls.on_close(node, &failed) && tls.is_stranger(node));
-        assert!(!NodeTls::default().on_close(node, &failed));
+        let now = Instant::now();
+        let other_key = TlsError::Library(UnexpectedKey("another key".to_owned()).into());
+        let failed = CloseReason::TlsFailed(io::Error::other(other_key));
+        assert!(tls.on_close(node, &failed, now) && tls.is_stranger(node, now));
+        assert!(!tls.is_stranger(node, now + PASSED_OVER_FOR));
+        assert!(!NodeTls::default().on_close(node, &failed, now));
+    }
+
+    #[test]
+    fn a_connection_that_somebody_damages_makes_no_stranger() {
+        let node = NodeAddress::parse("127.0.0.1 9").expect("an address");
+        let list = IdList::parse(&KeyId::of(b"listed").to_string()).expect("a list");
+        let mut tls = NodeTls::new(TlsMode::Auto, None).with_allowed(Some(Arc::new(list)));
+        let damaged = TlsError::Library(rustls::Error::DecryptError);
+        for reason in [
+            CloseReason::ConnectTimeout,
+            CloseReason::TlsFailed(io::ErrorKind::InvalidData.into()),
+            CloseReason::TlsFailed(io::Error::other(damaged)),
+            CloseReason::TlsFailed(io::Error::other(TlsError::OtherProtocol)),
+        ] {
+            let now = Instant::now();
+            assert!(!tls.on_close(node, &reason, now), "{reason}");
+            assert!(!tls.is_stranger(node, now));
+        }
     }
 }

@@ -9,8 +9,9 @@ use crate::jobs::relay_query::Query;
 use crate::protocol::{NodeAddress, NodeItem, Port, canonical};
 use crate::tls::KeyId;
 
-/// A source that was silent while others answered is passed over for this time.
-const PASSED_OVER_FOR: Duration = Duration::from_secs(30);
+/// A source that was silent while others answered, or that has shown a key that is not listed, is
+/// passed over for this time.
+pub(super) const PASSED_OVER_FOR: Duration = Duration::from_secs(30);
 
 /// A relay, or a node that is asked as if it were the relay of its own files.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,7 +83,7 @@ struct ListedSource {
     source: PeerSource,
     /// The index of the address that answered last: the next query goes there.
     address: usize,
-    /// It was silent while others answered.
+    /// See [`PASSED_OVER_FOR`].
     passed_over_until: Option<Instant>,
     /// The user knows that it fails.
     is_failure_known: bool,
@@ -198,7 +199,7 @@ impl PeerSources {
         !std::mem::replace(&mut self.0[index].is_failure_known, true)
     }
 
-    /// The source is silent, and others are not.
+    /// The source is silent, and others are not, or it is a stranger.
     pub(super) fn pass_over(&mut self, index: usize, now: Instant) {
         self.0[index].passed_over_until = Some(now + PASSED_OVER_FOR);
     }

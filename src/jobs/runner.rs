@@ -285,9 +285,10 @@ impl JobRunner {
         if let PoolPeer::Node(node) = connection.peer
             && !connection.requests.is_empty()
         {
-            self.context.node_tls.on_close(node, reason);
+            let now = connector.now;
+            self.context.node_tls.on_close(node, reason, now);
             let unreachable = &mut self.context.unreachable;
-            unreachable.on_close(node, reason, connector.now);
+            unreachable.on_close(node, reason, now);
         }
         let is_outdated = self.is_outdated(connection.peer, connection.tls);
         let was_closed = matches!(

@@ -119,8 +119,7 @@ fn says_no_tls(reason: &CloseReason) -> bool {
     let CloseReason::TlsFailed(error) = reason else {
         return false;
     };
-    let error = error.get_ref().and_then(|error| error.downcast_ref());
-    matches!(error, Some(TlsError::NoTls))
+    matches!(TlsError::of(error), Some(TlsError::NoTls))
 }
 
 impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {

@@ -11,8 +11,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, OtherError,
-    SignatureScheme, version,
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, version,
 };
 
 use crate::tls::certificates::Certificates;
@@ -142,7 +141,7 @@ impl ServerCertVerifier for TrustedKey {
             ServerTrust::Listed(_) => Err(format!("{id} is not in --allow-ids")),
             ServerTrust::Relay(relay) => relay.check(id),
         };
-        result.map_err(refused)?;
+        result.map_err(UnexpectedKey)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -163,7 +162,8 @@ impl ServerCertVerifier for TrustedKey {
     ) -> Result<HandshakeSignatureValid, Error> {
         let valid = self.signatures.tls13(message, certificate, signature)?;
         if let ServerTrust::Relay(relay) = &self.trust {
-            relay.on_proof(id_of(certificate)?).map_err(refused)?;
+            let result = relay.on_proof(id_of(certificate)?);
+            result.map_err(UnexpectedKey)?;
         }
         Ok(valid)
     }
@@ -177,8 +177,4 @@ fn id_of(certificate: &CertificateDer<'_>) -> Result<KeyId, Error> {
     Ok(KeyId::of_certificate(&ParsedCertificate::try_from(
         certificate,
     )?))
-}
-
-fn refused(reason: String) -> Error {
-    CertificateError::Other(OtherError(Arc::new(UnexpectedKey(reason)))).into()
 }

@@ -1,8 +1,9 @@
 //! Why TLS fails, as a text for people.
 
-use std::fmt;
+use std::sync::Arc;
+use std::{fmt, io};
 
-use rustls::CertificateError;
+use rustls::{CertificateError, OtherError};
 
 /// An error of TLS.
 #[derive(Debug)]
@@ -17,7 +18,32 @@ pub enum TlsError {
 
 /// The other side has a key that it must not have. The text says which one it must have.
 #[derive(Debug)]
-pub(super) struct UnexpectedKey(pub(super) String);
+pub struct UnexpectedKey(pub String);
+
+impl TlsError {
+    /// The error of TLS that is the reason of `error`, if it is one.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    /// Whether the other side has a key that it must not have. Nothing else shows whose key it
+    /// is: anybody on the way can damage a handshake.
+    #[must_use]
+    pub fn is_unexpected_key(&self) -> bool {
+        let Self::Library(rustls::Error::InvalidCertificate(CertificateError::Other(error))) = self
+        else {
+            return false;
+        };
+        error.0.is::<UnexpectedKey>()
+    }
+}
+
+impl From<UnexpectedKey> for rustls::Error {
+    fn from(error: UnexpectedKey) -> Self {
+        CertificateError::Other(OtherError(Arc::new(error))).into()
+    }
+}
 
 impl std::error::Error for TlsError {}
 impl std::error::Error for UnexpectedKey {}

@@ -20,7 +20,7 @@ pub use acceptor::TlsAcceptor;
 pub use certificates::Certificates;
 pub use connection_security::ConnectionSecurity;
 pub use connector::{ServerTrust, TlsConnector};
-pub use error::TlsError;
+pub use error::{TlsError, UnexpectedKey};
 pub use id_list::{IdList, IdListError};
 pub use identity::Identity;
 pub use identity_file::{IdentityFile, read_identity, read_private_file};

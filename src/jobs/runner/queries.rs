@@ -193,7 +193,7 @@ impl JobRunner {
                 open.remove(target.source);
                 let (is_failed, are_several) = (open.is_failed(), open.has_several_sources());
                 if are_several {
-                    self.on_source_failure(&target, &failure, reason);
+                    self.on_source_failure(&target, &failure, reason, connector.now);
                 }
                 if is_failed
                     && let Some(open) = self.open_queries.remove(&target.open)
@@ -214,10 +214,14 @@ impl JobRunner {
         target: &QueryTarget,
         failure: &Failure<'_>,
         reason: &CloseReason,
+        now: Instant,
     ) {
         let node_tls = &mut self.context.node_tls;
-        let is_stranger = |node| node_tls.on_close(node, reason);
+        let is_stranger = |node| node_tls.on_close(node, reason, now);
         let is_stranger = target.node.is_some_and(is_stranger);
+        if is_stranger {
+            self.sources.pass_over(target.source, now);
+        }
         if self.sources.on_failure(target.source) {
             let source = self.sources.get(target.source);
             self.context.user.on_event(match is_stranger {
