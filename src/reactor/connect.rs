@@ -93,6 +93,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let connector = peer.map(|peer| self.connectors.get(peer));
         let connector = connector.and_then(Result::ok).flatten();
         let retries = says_no_tls(&reason) && connector.is_some_and(TlsConnector::accept_plain);
+        let reason = match (reason, connector) {
+            (CloseReason::TlsFailed(error), Some(connector)) => {
+                CloseReason::TlsFailed(connector.explain(error))
+            }
+            (reason, _) => reason,
+        };
         let session = conn.session.take_if(|_| retries);
         let address = conn.peer.into();
         self.close_now(slot, reason);

@@ -15,7 +15,7 @@ use rustls::{
 };
 
 use crate::tls::certificates::Certificates;
-use crate::tls::error::UnexpectedKey;
+use crate::tls::error::{TlsError, UnexpectedKey};
 use crate::tls::id_list::IdList;
 use crate::tls::key_id::KeyId;
 use crate::tls::relay_trust::RelayTrust;
@@ -105,6 +105,20 @@ impl TlsConnector {
         match &self.trust {
             ServerTrust::Relay(relay) => relay.accept_plain(),
             ServerTrust::Any | ServerTrust::Key(_) | ServerTrust::Listed(_) => false,
+        }
+    }
+
+    /// Why the handshake with the server has failed. Says more if the server speaks no TLS
+    /// although its key is known.
+    #[must_use]
+    pub fn explain(&self, error: io::Error) -> io::Error {
+        let is_plain = TlsError::of(&error).is_some_and(TlsError::is_plain);
+        match &self.trust {
+            ServerTrust::Relay(relay) if is_plain => match relay.known_key() {
+                Some(text) => io::Error::new(error.kind(), TlsError::KeyIsKnown(text)),
+                None => error,
+            },
+            _ => error,
         }
     }
 }

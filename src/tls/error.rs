@@ -14,6 +14,8 @@ pub enum TlsError {
     NoTls,
     /// The other side answers in another protocol.
     OtherProtocol,
+    /// The other side speaks no TLS, although its key is known. The text says where from.
+    KeyIsKnown(String),
 }
 
 /// The other side has a key that it must not have. The text says which one it must have.
@@ -25,6 +27,17 @@ impl TlsError {
     #[must_use]
     pub fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
+    }
+
+    /// Whether the other side does not speak TLS.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Self::Library(rustls::Error::InvalidMessage(_)) | Self::NoTls | Self::OtherProtocol => {
+                true
+            }
+            Self::Library(_) | Self::KeyIsKnown(_) => false,
+        }
     }
 
     /// Whether the other side has a key that it must not have. Nothing else shows whose key it
@@ -58,6 +71,7 @@ impl fmt::Display for TlsError {
                 f.write_str("the other side does not speak TLS")
             }
             Self::Library(error) => error.fmt(f),
+            Self::KeyIsKnown(text) => f.write_str(text),
         }
     }
 }

@@ -105,6 +105,7 @@ impl RelayTrust {
     /// connection: not if a key is known, for anybody on the way could have said so.
     pub(super) fn accept_plain(&self) -> bool {
         let mut state = self.state();
+        self.read_again(&mut state);
         let TrustState::Unknown { is_plain_reported } = &mut *state else {
             return false;
         };
@@ -133,15 +134,34 @@ impl RelayTrust {
         true
     }
 
+    /// What to say to the user if the relay speaks no TLS although its key is known; none if no
+    /// key is.
+    pub(super) fn known_key(&self) -> Option<String> {
+        let mut state = self.state();
+        self.read_again(&mut state);
+        let (known, advice) = match &*state {
+            TrustState::Unknown { .. } => return None,
+            TrustState::Pinned(_) => ("--relay-id".to_owned(), "omit --relay-id".to_owned()),
+            TrustState::FirstKey(_) => (
+                "its first connection".to_owned(),
+                "start this program again".to_owned(),
+            ),
+            TrustState::Known(known) => (self.lines(known), self.removal(known)),
+        };
+        Some(format!(
+            "the other side does not speak TLS, but the key of the relay is known from {known}; \
+             the relay was started with --tls off, or another server answers in its place; if the \
+             administrator of the relay confirms that it speaks no TLS, {advice}"
+        ))
+    }
+
     /// Whether the relay may have this key. It has not proved yet that the key is its own.
     pub(super) fn check(&self, id: KeyId) -> Result<(), String> {
         let mut state = self.state();
         if let TrustState::Known(known) = &*state
             && self.compare(known, id).is_err()
-            && let Some(Ok(known)) = self.keys(None)
         {
-            // The user may have removed or added lines since the file was read.
-            *state = known.into();
+            self.read_again(&mut state);
         }
         match &*state {
             TrustState::Pinned(known) if *known != id => Err(unexpected(id, "--relay-id")),
@@ -192,22 +212,44 @@ impl RelayTrust {
         Ok(())
     }
 
+    /// The user may have removed or added lines since the file was read.
+    fn read_again(&self, state: &mut TrustState) {
+        if let TrustState::Known(_) = state
+            && let Some(Ok(known)) = self.keys(None)
+        {
+            *state = known.into();
+        }
+    }
+
     fn compare(&self, known: &KnownKeys, id: KeyId) -> Result<(), String> {
         if known.keys.iter().any(|(key, _)| *key == id) {
             return Ok(());
         }
-        let lines: Vec<String> = known
+        let reason = unexpected(id, &self.lines(known));
+        let removal = self.removal(known);
+        Err(format!(
+            "{reason}; if the administrator of the relay confirms that id, {removal}"
+        ))
+    }
+
+    /// Where the keys are in the file.
+    fn lines(&self, known: &KnownKeys) -> String {
+        let lines: Vec<_> = known
             .keys
             .iter()
             .map(|(_, line)| line.to_string())
             .collect();
-        let path = self.path();
-        let reason = unexpected(id, &format!("line {} of {path}", lines.join(", ")));
-        Err(format!(
-            "{reason}; if the administrator of the relay confirms that id, type \
-             sed -i '{}d' '{path}'",
-            lines.join("d;")
-        ))
+        format!("line {} of {}", lines.join(", "), self.path())
+    }
+
+    /// What removes the keys from the file.
+    fn removal(&self, known: &KnownKeys) -> String {
+        let lines: Vec<_> = known
+            .keys
+            .iter()
+            .map(|(_, line)| format!("{line}d"))
+            .collect();
+        format!("type sed -i '{}' '{}'", lines.join(";"), self.path())
     }
 
     /// The keys in the file, after `first` is added if there was none. None without a file.

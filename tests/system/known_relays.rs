@@ -207,6 +207,38 @@ fn where_a_key_is_known_there_is_no_way_back_to_plain_text() {
 }
 
 #[test]
+fn a_known_relay_without_tls_is_refused_until_its_line_is_removed() {
+    let (user, share) = (User::new(), folder(&[]));
+    let relay = relay(&["--tls", "off"]);
+    let address = relay.address();
+    user.knows(&format!("# relays\n{address} {OTHER_ID}\n"));
+    let path = user.file().display().to_string();
+    let why = |known: &str| {
+        format!(
+            "does not speak TLS, but the key of the relay is known from {known}; the relay was "
+        )
+    };
+    let of_file = why(&format!("line 2 of {path}"));
+    let refused = user.client(address, &["nodes"]).expect_code(3).stderr;
+    assert_eq!(refused.lines().count(), 1, "{refused}");
+    assert!(refused.contains(&of_file), "{refused}");
+    let pinned = user.client(address, &["nodes", "--relay-id", OTHER_ID]);
+    let pinned = pinned.expect_code(3).stderr;
+    assert!(pinned.contains(&why("--relay-id")), "{pinned}");
+    let mut command = node_command(address, share.path(), &[]);
+    command.env("XDG_STATE_HOME", user.0.path());
+    let node = Server::start(command);
+    node.log_until(&of_file);
+    // What the client says is what to type. A running node reads the file again.
+    let (_, command) = refused.split_once("type ").expect("an advice");
+    let status = Command::new("sh").args(["-c", command.trim()]).status();
+    assert!(status.expect("a shell").success());
+    assert_eq!(user.content(), "# relays\n");
+    user.client(address, &["nodes"]).expect_code(0);
+    node.log_until("registered as");
+}
+
+#[test]
 fn a_relay_must_speak_tls_if_that_is_required() {
     for middle in strippers() {
         let user = User::new();
