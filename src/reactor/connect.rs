@@ -2,17 +2,22 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use mio::Waker;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
 use crate::reactor::address_groups::OUTBOUND;
 use crate::reactor::byte_stream::close_reason;
-use crate::reactor::connection::{Connection, Phase};
+use crate::reactor::connection::{Connection, Origin, Phase};
 use crate::reactor::deadlines::TurnProgress;
 use crate::reactor::tls_session::TlsSession;
 use crate::reactor::transport::{Transport, unless_blocked};
 use crate::role::{Input, Role, SendableFile};
+use crate::session::GroupSecret;
 use crate::session::driver::InputDriver;
+use crate::session::group_secret::VersionedSecret;
 use crate::tls::{TlsConnector, TlsError};
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
@@ -77,12 +82,34 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let conn = &mut self.connections[slot];
         let usage = conn.usage();
         let mut result = conn.shake_hands();
-        if let (Ok(true), Some(secret)) = (&result, &self.settings.secret) {
-            result = conn.exchange_proofs(&secret.current());
+        if let (Ok(true), Some(current)) = (&result, &self.secret) {
+            result = conn.exchange_proofs(&current.secret);
         }
         let (group, new_usage) = (conn.group, conn.usage());
         self.count_memory(group, usage, new_usage);
         result
+    }
+
+    /// Closes the connections that we opened if the secret of the group is another one now: who
+    /// has only proved the one before may be no member any longer. To be called before anything
+    /// is sent or read in a round.
+    pub(super) fn renew_secret(&mut self) {
+        let (Some(before), Some(secret)) = (&self.secret, &self.settings.secret) else {
+            return;
+        };
+        let current = secret.versioned();
+        if current.version == before.version {
+            return;
+        }
+        self.secret = Some(current);
+        let is_outbound = |(slot, conn): (usize, &Connection<_, _, _>)| {
+            (conn.origin == Origin::Outbound).then_some(slot)
+        };
+        let outbound: Vec<usize> = self.connections.iter().filter_map(is_outbound).collect();
+        for slot in outbound {
+            let error = io::Error::other("the secret of the group has changed");
+            self.close_now(slot, CloseReason::ConnectionLost(error));
+        }
     }
 
     /// Closes a connection whose handshake has failed. Connects once more, without TLS, if the
@@ -118,6 +145,21 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let connection = connection.transpose()?.flatten();
         Ok(connection.map(|connection| Box::new(TlsSession::new(connection))))
     }
+}
+
+/// The secret of the group. Each change of it wakes the loop.
+pub(super) fn watch_secret(
+    secret: Option<&GroupSecret>,
+    waker: &Arc<Waker>,
+) -> Option<VersionedSecret> {
+    let secret = secret?;
+    let waker = Arc::clone(waker);
+    secret.on_change(move || {
+        if let Err(error) = waker.wake() {
+            log::error!("the loop cannot be woken: {error}");
+        }
+    });
+    Some(secret.versioned())
 }
 
 /// Whether the other side has answered that it speaks no TLS.

@@ -87,6 +87,7 @@ use crate::reactor::timer_fd::TimerFd;
 use crate::reactor::turn::PendingTurn;
 use crate::role::{Output, Role, Traffic};
 use crate::session::GroupSecret;
+use crate::session::group_secret::VersionedSecret;
 use crate::timers::Timers;
 use crate::tls::{Certificates, IdList, TlsAcceptor, TlsConnector};
 
@@ -161,6 +162,8 @@ pub struct Reactor<R: Role, T = TcpStream> {
     memory: QueuedMemory,
     handshakes: Handshakes,
     connectors: Connectors,
+    /// What all connections that we opened prove, or have proved.
+    secret: Option<VersionedSecret>,
     /// None if no rate is limited.
     throttle: Option<Box<Throttle>>,
     timers: Timers,
@@ -213,7 +216,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             commands,
             handle: Handle {
                 commands: sender,
-                waker,
+                waker: Arc::clone(&waker),
             },
             connections: Slab::with_capacity(FIRST_CONNECTIONS),
             next_serial: 0,
@@ -227,6 +230,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 settings.certificates.clone(),
                 settings.node_ids.clone(),
             ),
+            secret: connect::watch_secret(settings.secret.as_deref(), &waker),
             throttle: Throttle::new(settings.rates, now),
             timers: Timers::new(now, TIMER_KINDS),
             turns: Vec::new(),

@@ -49,6 +49,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     pub fn run_round(&mut self, now: Instant) {
         self.set_now(now);
         self.wall_clock = SystemTime::now();
+        self.renew_secret();
         self.accept();
         self.take_turns();
         self.limit_memory();

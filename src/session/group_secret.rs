@@ -1,47 +1,66 @@
 //! The secret of a program's group, which the user can change while the program runs.
 
-use std::sync::{PoisonError, RwLock};
+use std::fmt;
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use crate::protocol::SharedSecret;
 
 /// The secret that counts now.
-#[derive(Debug)]
-pub struct GroupSecret(RwLock<VersionedSecret>);
+pub struct GroupSecret {
+    current: RwLock<VersionedSecret>,
+    on_change: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
 
 /// A secret, and how many there have been.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct VersionedSecret {
-    pub(super) secret: SharedSecret,
+pub(crate) struct VersionedSecret {
+    pub(crate) secret: SharedSecret,
     /// From 1; greater for each later secret.
-    pub(super) version: u32,
+    pub(crate) version: u32,
 }
 
 impl GroupSecret {
     /// Begins with this secret.
     #[must_use]
     pub fn new(secret: SharedSecret) -> Self {
-        Self(RwLock::new(VersionedSecret { secret, version: 1 }))
+        Self {
+            current: RwLock::new(VersionedSecret { secret, version: 1 }),
+            on_change: OnceLock::new(),
+        }
+    }
+
+    /// Calls `report` after each change, in the thread that makes the change. Only the first
+    /// call counts.
+    pub(crate) fn on_change(&self, report: impl Fn() + Send + Sync + 'static) {
+        let _ = self.on_change.set(Box::new(report));
     }
 
     /// From now on, this secret counts. Returns whether it is another one.
     #[must_use]
     pub fn replace(&self, secret: SharedSecret) -> bool {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let is_other = current.secret != secret;
         if is_other {
             let version = current.version + 1;
             *current = VersionedSecret { secret, version };
         }
+        drop(current);
+        if is_other && let Some(report) = self.on_change.get() {
+            report();
+        }
         is_other
     }
 
-    /// What programs prove now.
-    pub(crate) fn current(&self) -> SharedSecret {
-        self.versioned().secret
+    pub(crate) fn versioned(&self) -> VersionedSecret {
+        *self.current.read().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    pub(super) fn versioned(&self) -> VersionedSecret {
-        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+impl fmt::Debug for GroupSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GroupSecret")
+            .field(&self.versioned())
+            .finish()
     }
 }
 
@@ -61,7 +80,7 @@ mod tests {
         assert_eq!(group.versioned().version, 1);
         assert!(group.replace(second));
         assert_eq!(group.versioned().version, 2);
-        assert_eq!(group.current(), second);
+        assert_eq!(group.versioned().secret, second);
         // Back to the first: what was unlocked with it long ago stays locked.
         assert!(group.replace(first));
         assert_eq!(group.versioned().version, 3);

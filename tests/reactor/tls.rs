@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use peerline::protocol::SharedSecret;
+use peerline::protocol::{Prover, SharedSecret};
 use peerline::session::GroupSecret;
 use peerline::tls::{
     Certificates, Identity, KeyId, KnownKeys, RelayTrust, ServerTrust, TlsConnector,
@@ -417,6 +417,55 @@ fn a_server_that_has_proved_nothing_cannot_hold_up_the_loop() {
         let end = is_closed.then_some("closed: ConnectFailed");
         assert_eq!(world.events(PORT), Vec::from_iter(end));
     }
+}
+
+#[test]
+fn a_new_secret_closes_connections_to_servers_that_have_proved_the_old_one() {
+    let secret = |text| SharedSecret::new(text).expect("a secret");
+    let (first, second) = (
+        secret("correct horse battery"),
+        secret("correct horse staple"),
+    );
+    let group = Arc::new(GroupSecret::new(first));
+    let mut world = World::with_settings(1000, |settings| {
+        settings.relay_tls = vec![TlsConnector::new(ServerTrust::Any, None).ok()];
+        settings.secret = Some(Arc::clone(&group));
+    });
+    // Connects, and answers the proof of this secret. Returns the server.
+    let serve = |world: &mut World, port, secret: &SharedSecret| {
+        let wire = world.connect(port);
+        wire.borrow_mut().establish(Ok(()));
+        world.run();
+        let mut server = Peer::server(&wire);
+        server.read();
+        server.exchange(world, usize::MAX);
+        let exporter = exporter(&server.connection);
+        let proof = secret.proof(Prover::Client, &exporter);
+        assert_eq!(server.received, format!("PROVE {proof}\n").into_bytes());
+        let reply = format!("OK {}\n", secret.proof(Prover::Server, &exporter));
+        server.write(reply.as_bytes());
+        server.exchange(world, usize::MAX);
+        assert!(server.received.ends_with(b"hello\n"), "it is proven");
+        server
+    };
+    let mut open = serve(&mut world, 1, &first);
+    let accepted = world.accept(3);
+    world.run();
+    assert!(!group.replace(first));
+    world.run();
+    assert!(world.events(1).is_empty(), "the secret is the same");
+    assert!(group.replace(second));
+    // What the server has sent before the loop sees the change is not handled either.
+    open.write(b"text\n");
+    open.exchange(&mut world, usize::MAX);
+    world.run();
+    assert_eq!(world.events(1), ["closed: ConnectionLost"]);
+    serve(&mut world, 2, &second);
+    assert!(world.events(2).is_empty());
+    // Connections of others are locked by the role.
+    accepted.borrow_mut().deliver(b"text\n", Tail::Open);
+    world.run();
+    assert_eq!(world.events(3), ["text"]);
 }
 
 /// The keying material of a session of rustls.

@@ -8,8 +8,8 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::support::{
-    Nc, ProgramOutput, SecretFile, Server, client_command, folder, http, node_command, noise,
-    relay, relay_command, run, unlisted_node,
+    Nc, ProgramOutput, SecretFile, Server, client_command, eventually, folder, http, node_command,
+    noise, relay, relay_command, run, unlisted_node,
 };
 
 const FIRST: &str = "correct horse battery";
@@ -100,6 +100,27 @@ fn a_node_registers_again_with_the_new_secret() {
     node.log_until_count("registered as", 2);
     let listed = list(&relay, state.path(), SECOND).expect_code(0);
     assert!(listed.text().contains(" five.txt"), "{}", listed.text());
+}
+
+#[test]
+fn a_node_leaves_a_relay_that_has_proved_the_old_secret_only() {
+    let file = SecretFile::new(FIRST);
+    // Nothing else happens on the node's connections for a long time.
+    let mut command = relay_command(&["--lease", "3600"]);
+    command.env("PEERLINE_SECRET", FIRST);
+    let relay = Server::start(command);
+    let share = folder(&[("five.txt", b"Hello")]);
+    let flags = ["--listen-messages", "--secret-file", &file.path()];
+    let mut command: Command = node_command(relay.address(), share.path(), &flags);
+    let state = folder(&[]);
+    command.env("XDG_STATE_HOME", state.path());
+    let node = Server::start(command);
+    node.log_until("registered as");
+    let listeners = || unlocked(&relay, FIRST).ask("WHO");
+    eventually("it listens", || listeners() == "NODES 1");
+    change(&node, &file, SECOND);
+    node.log_until("connection lost: the secret of the group has changed");
+    eventually("it listens no longer", || listeners() == "NODES 0");
 }
 
 #[test]
