@@ -57,9 +57,12 @@ impl PieceMap {
         pieces.find(|index| state(index) == Some(&PieceState::Missing))
     }
 
-    /// Takes a missing piece out of these: a node is asked for it.
-    pub(super) fn take_from(&mut self, pieces: &PieceSet) -> Option<u32> {
+    /// Takes the first missing piece of these before the piece `limit`: a node is asked for it.
+    pub(super) fn take_from(&mut self, pieces: &PieceSet, limit: usize) -> Option<u32> {
         let index = self.first_missing(pieces)?;
+        if index as usize >= limit {
+            return None;
+        }
         self.reserve(index);
         Some(index)
     }
@@ -169,7 +172,8 @@ mod tests {
         let only = PieceSet::from_iter([first[0], 3]);
         assert!(!map.is_any_missing(&only));
         map.give_back(first[0]);
-        assert_eq!(map.take_from(&only), Some(first[0]));
+        assert_eq!(map.take_from(&only, first[0] as usize), None);
+        assert_eq!(map.take_from(&only, 1_000), Some(first[0]));
         assert_eq!(std::iter::from_fn(|| map.take(0)).count(), 1000 - 101);
     }
 

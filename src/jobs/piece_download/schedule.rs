@@ -67,10 +67,11 @@ impl PieceDownload {
 
     /// Takes the next piece to request from a node.
     fn next_piece(&mut self, source: usize) -> Option<u32> {
+        let window_end = self.window_end();
         match (self.size_deadline, &self.sources.all[source].parts) {
-            (None, Some(parts)) => self.pieces.take_from(&parts.pieces),
+            (None, Some(parts)) => self.pieces.take_from(&parts.pieces, window_end),
             (Some(_), _) => self.pieces.take_last(),
-            (None, None) => self.pieces.take(self.window_end()),
+            (None, None) => self.pieces.take(window_end),
         }
     }
 
