@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use log::info;
-use nix::unistd::{Gid, Uid, User, initgroups, setgid, setuid};
+use nix::unistd::{Uid, User, initgroups, setgid, setuid};
 
 use crate::cli::{Exit, StartupError};
 use crate::logging::OPERATOR;
@@ -30,13 +30,9 @@ impl UserArgs {
         let Some(user) = &self.user else {
             return Ok(());
         };
-        let own = (
-            Uid::current(),
-            Uid::effective(),
-            Gid::current(),
-            Gid::effective(),
-        );
-        if own == (user.uid, user.uid, user.gid, user.gid) {
+        // Only root can change groups: another user has been given them on purpose.
+        let own = (Uid::current(), Uid::effective());
+        if !user.uid.is_root() && own == (user.uid, user.uid) {
             return Ok(());
         }
         let name = CString::new(user.name.as_str()).map_err(io::Error::from);

@@ -124,7 +124,7 @@ impl PieceDownload {
         let is_over = end.is_some_and(|end| end <= now);
         // A node that is still fetching the content may have new pieces.
         let may_retry = |node: &Source| !is_over && (may_wait || node.parts.is_some());
-        self.sources.add(nodes.map(|holder| holder.node), may_retry);
+        self.failures -= self.sources.add(nodes.map(|holder| holder.node), may_retry);
         self.advance(context, now)
     }
 
@@ -180,6 +180,7 @@ impl PieceDownload {
     ) {
         self.release(context, source, state);
         self.failures += 1;
+        self.sources.all[source].has_failed = true;
         self.liars += usize::from(state == SourceState::Liar);
         let node = self.sources.all[source].node;
         context.user.on_event(UserEvent::NodeFailed(node, failure));

@@ -33,6 +33,8 @@ impl PieceDownload {
             false => self.request_parts(context, source),
             // It has said that it has this piece.
             true if node.on_failure(true, now, PARTS_DELAY) => {
+                // Its word about what it has counts no longer.
+                self.sources.all[source].parts = None;
                 self.give_up(context, source, SourceState::GivenUp, failure);
             }
             true => {}
@@ -70,7 +72,7 @@ impl PieceDownload {
                 && node.state == SourceState::Ready
                 && parts.stat.is_none()
                 && self.load(source) == 0
-                && !self.pieces.is_any_missing(&parts.pieces)
+                && !self.pieces.is_any_missing(&parts.pieces, self.useful_end())
             {
                 self.request_parts(context, source);
             }
@@ -85,6 +87,7 @@ impl PieceDownload {
         reply: &Reply<'_>,
         now: Instant,
     ) -> Result<(), CloseReason> {
+        let useful_end = self.useful_end();
         let Some(parts) = &mut self.sources.all[source].parts else {
             return Ok(());
         };
@@ -116,7 +119,7 @@ impl PieceDownload {
         };
         let has_piece = |index: &u32| named.contains(&self.layout.range(*index as usize));
         let pieces: PieceSet = (0..self.layout.count() as u32).filter(has_piece).collect();
-        let is_useful = self.pieces.is_any_missing(&pieces);
+        let is_useful = self.pieces.is_any_missing(&pieces, useful_end);
         parts.pieces = pieces;
         let node = &mut self.sources.all[source];
         if !is_useful && node.on_failure(true, now, PARTS_DELAY) {

@@ -46,9 +46,10 @@ impl PieceMap {
         self.order = parts.concat();
     }
 
-    /// Whether one of these pieces is missing.
-    pub(super) fn is_any_missing(&self, pieces: &PieceSet) -> bool {
-        self.first_missing(pieces).is_some()
+    /// Whether one of these pieces before the piece `limit` is missing.
+    pub(super) fn is_any_missing(&self, pieces: &PieceSet, limit: usize) -> bool {
+        let first = self.first_missing(pieces);
+        first.is_some_and(|index| (index as usize) < limit)
     }
 
     fn first_missing(&self, pieces: &PieceSet) -> Option<u32> {
@@ -170,8 +171,10 @@ mod tests {
         );
         assert_ne!(first[0], 0, "the seed decides");
         let only = PieceSet::from_iter([first[0], 3]);
-        assert!(!map.is_any_missing(&only));
+        assert!(!map.is_any_missing(&only, 1_000));
         map.give_back(first[0]);
+        assert!(!map.is_any_missing(&only, first[0] as usize));
+        assert!(map.is_any_missing(&only, 1_000));
         assert_eq!(map.take_from(&only, first[0] as usize), None);
         assert_eq!(map.take_from(&only, 1_000), Some(first[0]));
         assert_eq!(std::iter::from_fn(|| map.take(0)).count(), 1000 - 101);

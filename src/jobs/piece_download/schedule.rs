@@ -40,11 +40,11 @@ impl PieceDownload {
             true => return,
             false => {}
         }
-        self.refresh_parts(context);
         while let Some((source, piece)) = self.next_request(context) {
             let place = self.place(piece, self.is_in_order());
             self.request(context, source, piece, place, now);
         }
+        self.refresh_parts(context);
         while let Some((source, piece)) = self.duplicate(context, now) {
             let fits = self.fits_memory(piece);
             if !fits {
@@ -210,6 +210,14 @@ impl PieceDownload {
                 output.next_piece() as usize + pieces as usize
             }
             None => self.layout.count(),
+        }
+    }
+
+    /// The pieces before this one are of use. As long as some are on their way, the window moves.
+    pub(super) fn useful_end(&self) -> usize {
+        match self.transfers.is_empty() {
+            true => self.window_end(),
+            false => self.layout.count(),
         }
     }
 

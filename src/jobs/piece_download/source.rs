@@ -30,6 +30,8 @@ pub(super) struct Source {
     pub(super) has_lacked_piece: bool,
     /// It has begun to send a piece.
     pub(super) has_sent: bool,
+    /// It counts among those that have failed.
+    pub(super) has_failed: bool,
     /// The bytes of the right pieces that it has sent.
     pub(super) bytes: u64,
 }
@@ -69,6 +71,7 @@ impl Source {
             parts: None,
             has_lacked_piece: false,
             has_sent: false,
+            has_failed: false,
             bytes: 0,
         }
     }
@@ -169,12 +172,13 @@ impl Sources {
     }
 
     /// Adds nodes that hold the content now, and tries those again that were given up, if they
-    /// `may_retry`.
+    /// `may_retry`. Returns how many of these had failed.
     pub(super) fn add(
         &mut self,
         nodes: impl IntoIterator<Item = NodeAddress>,
         may_retry: impl Fn(&Source) -> bool,
-    ) {
+    ) -> usize {
+        let mut had_failed = 0;
         let mut known_again = BTreeSet::new();
         for node in nodes {
             if self.known.contains(&node) {
@@ -187,11 +191,13 @@ impl Sources {
         for source in &mut self.all {
             let is_given_up = source.state == SourceState::GivenUp;
             if is_given_up && may_retry(source) && known_again.contains(&source.node) {
+                had_failed += usize::from(source.has_failed);
                 let bytes = source.bytes;
                 *source = Source::new(source.node);
                 source.bytes = bytes;
             }
         }
+        had_failed
     }
 
     /// The number of nodes that do not list the pieces.
@@ -242,7 +248,9 @@ mod tests {
         sources.all[0].state = SourceState::GivenUp;
         sources.refill(false, false, Instant::now());
         assert_eq!(sources.all.len(), 2);
-        sources.add(nodes(), |_| true);
+        sources.all[0].has_failed = true;
+        assert_eq!(sources.add(nodes(), |_| true), 1);
+        assert_eq!(sources.add(nodes(), |_| true), 0);
         assert_eq!(sources.all[0].state, SourceState::Ready);
     }
 }
