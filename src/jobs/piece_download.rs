@@ -143,6 +143,16 @@ impl PieceDownload {
         }
     }
 
+    /// The name of the file.
+    pub(in crate::jobs) fn name(&self) -> &FileName<'static> {
+        &self.name
+    }
+
+    /// The hash and the size of the content.
+    pub(in crate::jobs) fn content(&self) -> (ContentHash, u64) {
+        (self.hash, self.layout.size())
+    }
+
     /// When to call [`PieceDownload::advance`].
     pub(super) fn next_deadline(&self, context: &JobContext) -> Option<Instant> {
         let fill = self.next_fill(&context.limits);

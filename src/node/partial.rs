@@ -1,13 +1,12 @@
 //! Files that the console is fetching into the share: others can fetch the pieces that are
 //! there already.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::jobs::PartialFile;
 use crate::node::Node;
-use crate::node::requests::{NodeRequest, unavailable};
+use crate::node::requests::{NodeRequest, check_content, part, unavailable};
 use crate::node::share::{Share, Unavailable};
 use crate::protocol::{FileName, MaybeHash, PieceList, Rejection};
 use crate::role::ReadNext;
@@ -48,19 +47,15 @@ impl<S: Share> Node<S> {
             return reply.not_found();
         };
         let (hash, size) = file.content();
-        if wanted.0.is_some_and(|wanted| wanted != hash) {
-            return reply.reject(Rejection::FileChanged);
-        }
-        if offset > size {
-            return reply.reject(Rejection::OffsetPastEnd(size));
-        }
-        let range: Range<u64> = offset..offset.saturating_add(length).min(size);
-        if !file.has(&range) {
-            return reply.reject(Rejection::PartMissing);
-        }
+        let checked = check_content(wanted, || Some(hash));
+        let part = match checked.and_then(|()| part(size, offset, length)) {
+            Ok(part) if file.has(&part) => part,
+            Ok(_) => return reply.reject(Rejection::PartMissing),
+            Err(rejection) => return reply.reject(rejection),
+        };
         let opened = file.open();
         match opened.and_then(|opened| self.share.open_part(opened)) {
-            Some(file) => self.send_part(request, name, file, range),
+            Some(file) => self.send_part(request, name, file, part),
             None => unavailable(name, &Unavailable::Busy, reply),
         }
     }

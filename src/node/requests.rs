@@ -137,10 +137,6 @@ impl<S: Share> Node<S> {
         name: &FileName<'_>,
     ) -> ReadNext {
         self.gets += 1;
-        let part = |size: u64| match offset <= size {
-            true => Ok(offset..offset.saturating_add(length).min(size)),
-            false => Err(Rejection::OffsetPastEnd(size)),
-        };
         let (arrival, reply) = (request.arrival(), &mut request.reply);
         let content = match self.share.open(name, arrival) {
             Ok(content) => content,
@@ -154,7 +150,7 @@ impl<S: Share> Node<S> {
                 let (bytes, hash) = (content.bytes, || Some(content.hash()));
                 let checked = check_content(wanted, hash);
                 // The bytes are in memory, so their number fits.
-                return match checked.and_then(|()| part(bytes.len() as u64)) {
+                return match checked.and_then(|()| part(bytes.len() as u64, offset, length)) {
                     Ok(part) => {
                         self.gets_found += 1;
                         reply.found_bytes(&bytes[part.start as usize..part.end as usize])
@@ -165,7 +161,7 @@ impl<S: Share> Node<S> {
             FileContent::Large { size, file } => (size, file),
         };
         let hash = || Some(self.share.pieces(name, &file)?.hash());
-        let part = match check_content(wanted, hash).and_then(|()| part(size)) {
+        let part = match check_content(wanted, hash).and_then(|()| part(size, offset, length)) {
             Ok(part) => part,
             Err(rejection) => return reply.reject(rejection),
         };
@@ -295,8 +291,16 @@ impl<S: Share> Node<S> {
     }
 }
 
+/// The part of a file of this size that a `RANGE` asks for: what is past the end is left out.
+pub(super) fn part(size: u64, offset: u64, length: u64) -> Result<Range<u64>, Rejection> {
+    match offset <= size {
+        true => Ok(offset..offset.saturating_add(length).min(size)),
+        false => Err(Rejection::OffsetPastEnd(size)),
+    }
+}
+
 /// Checks that a file has the content that the client wants, if it wants a certain one.
-fn check_content(
+pub(super) fn check_content(
     wanted: MaybeHash,
     hash: impl FnOnce() -> Option<ContentHash>,
 ) -> Result<(), Rejection> {

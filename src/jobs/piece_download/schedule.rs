@@ -79,10 +79,7 @@ impl PieceDownload {
     pub(super) fn next_fill(&self, limits: &JobLimits) -> Option<Instant> {
         let retry = self.sources.next_retry();
         let list = self.values.is_empty().then_some(self.next_list).flatten();
-        let idle: Vec<usize> = self
-            .usable()
-            .filter(|index| self.load(*index) == 0)
-            .collect();
+        let idle = self.idle();
         let may_have = |piece| {
             idle.iter()
                 .any(|index| self.sources.all[*index].may_have(piece))
@@ -139,6 +136,12 @@ impl PieceDownload {
         usable.map(|(index, _)| index)
     }
 
+    /// The nodes that may be asked, and are not.
+    fn idle(&self) -> Vec<usize> {
+        let usable = self.usable();
+        usable.filter(|index| self.load(*index) == 0).collect()
+    }
+
     pub(super) fn load(&self, source: usize) -> usize {
         let transfers = self.transfers.iter();
         transfers
@@ -148,10 +151,7 @@ impl PieceDownload {
 
     /// A node without work, and a piece that another node has not sent in time.
     fn duplicate(&self, context: &JobContext, now: Instant) -> Option<(usize, u32)> {
-        let idle: Vec<usize> = self
-            .usable()
-            .filter(|index| self.load(*index) == 0)
-            .collect();
+        let idle = self.idle();
         let limits = &context.limits;
         let has = |index: usize, piece| self.sources.all[index].may_have(piece);
         let late = self.transfers.iter().filter(|transfer| {

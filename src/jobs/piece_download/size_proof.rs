@@ -8,7 +8,6 @@ use crate::jobs::failure::Failure;
 use crate::jobs::job::JobContext;
 use crate::jobs::piece_download::source::SourceState;
 use crate::jobs::piece_download::{DownloadStep, PieceDownload};
-use crate::protocol::{ContentHash, FileName};
 
 /// How long the nodes with one size may take to prove it. Then it is the turn of those with
 /// another size.
@@ -18,16 +17,6 @@ impl PieceDownload {
     /// Other nodes announce another size for the hash.
     pub(in crate::jobs) fn require_size_proof(&mut self, now: Instant) {
         self.size_deadline = Some(now + PROOF_TIME);
-    }
-
-    /// The name of the file.
-    pub(in crate::jobs) fn name(&self) -> &FileName<'static> {
-        &self.name
-    }
-
-    /// The hash and the size of the content.
-    pub(in crate::jobs) fn content(&self) -> (ContentHash, u64) {
-        (self.hash, self.layout.size())
     }
 
     /// The last piece has arrived.

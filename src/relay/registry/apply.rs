@@ -232,6 +232,7 @@ impl Relay {
             | DirectoryChange::Message(..) => ChangeResult::Applied,
         }
     }
+
     /// Whether a registration does not count, because the node at its address has shown a
     /// key. The lines that follow it do not count either.
     fn is_refused(&mut self, address: NodeAddress, key: Option<KeyId>, now: Instant) -> bool {
