@@ -35,7 +35,7 @@
 //! | Where is a request in HTTP answered? | `session/http/request.rs` parses it, `node/http/` and `relay/http/` answer it from the same share and directory as a line |
 //! | Where does the node answer `GET`? | `node/requests.rs`, through the typed replies of `session/responder.rs` |
 //! | Where does the relay forget a node? | `relay/registration.rs` decides (`UNREGISTER`, and leases that expire); `relay/directory.rs` removes the entry, `relay/files.rs` its files |
-//! | Where does one relay learn what another has changed? | `registry/reader.rs` reads it, `relay/registry/incoming.rs` checks it, `relay/registry/apply.rs` applies it |
+//! | Where does one relay learn what another has changed? | `registry/reader.rs` reads it, `relay/shared_directory/incoming.rs` checks it, `relay/shared_directory/apply.rs` applies it |
 //! | Where does a client ask for relays on its network? | `discovery/browse.rs`, called by `cli/discovery.rs` |
 //! | Where does a client choose the next node? | `jobs/candidate.rs` has the order, `jobs/fetch.rs` takes the next one; of several nodes at once, `jobs/piece_download/schedule.rs` |
 //! | Where does an interrupted download find out what it still needs? | `download/part_state.rs` reads what is there, `jobs/piece_download/stored_pieces.rs` marks those pieces |

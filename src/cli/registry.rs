@@ -10,7 +10,7 @@ use crate::registry::{
     RegistryAccess, RegistryAddress, RegistryClient, RegistryHost, trust_authorities,
 };
 use crate::relay::Relay;
-use crate::relay::registry::RegistryUpdate;
+use crate::relay::shared_directory::RegistryUpdate;
 use crate::system_error::Reason;
 use crate::tls::read_private_file;
 

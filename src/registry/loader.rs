@@ -6,7 +6,7 @@ use crate::protocol::NodeAddress;
 use crate::registry::connection::{EngineConnection, EngineError};
 use crate::registry::resp::{Commands, RespValue};
 use crate::registry::{LISTENERS_PREFIX, NODE_PREFIX};
-use crate::relay::registry::{HEADER_FIELD, NodeRecord, RegistryUpdate, append_field};
+use crate::relay::shared_directory::{HEADER_FIELD, NodeRecord, RegistryUpdate, append_field};
 
 /// Keys, and fields of a record, that one command returns.
 const PAGE: &str = "1000";

@@ -5,7 +5,7 @@
 //! and then follows the stream of changes; the `writer` publishes the batches of the
 //! relay. Each batch is one transaction: an entry of the stream, and what it does to the
 //! records. A record therefore always contains exactly the changes before some position of
-//! the stream. What the changes mean is in [`crate::relay::registry`].
+//! the stream. What the changes mean is in [`crate::relay::shared_directory`].
 //!
 //! | Key | Type | Contents |
 //! |---|---|---|

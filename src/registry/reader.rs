@@ -12,7 +12,7 @@ use crate::registry::loader::{OnUpdate, load_listeners, load_nodes, load_records
 use crate::registry::resp::{Commands, RespValue};
 use crate::registry::writer::{Writer, WriterRequest};
 use crate::registry::{MARKER_KEY, STREAM_KEY};
-use crate::relay::registry::{
+use crate::relay::shared_directory::{
     InstanceId, MissingRecords, RegistryBatch, RegistryCommand, RegistryUpdate, SendCommand,
 };
 

@@ -8,7 +8,7 @@ use std::thread;
 
 use crate::registry::resp::RespValue;
 use crate::registry::{RegistryAccess, RegistryClient};
-use crate::relay::registry::RegistryUpdate;
+use crate::relay::shared_directory::RegistryUpdate;
 
 /// Answers as an empty database, until somebody waits for changes.
 fn serve(stream: &UnixStream) {

@@ -10,7 +10,7 @@ use crate::registry::connection::{EngineConnection, EngineError};
 use crate::registry::reader::ReaderRequest;
 use crate::registry::resp::{Commands, RespValue};
 use crate::registry::{LISTENERS_PREFIX, NODE_PREFIX, STREAM_KEY};
-use crate::relay::registry::{
+use crate::relay::shared_directory::{
     InstanceId, KeyWrite, MissingRecords, RegistryBatch, WHOLE_FIELD, key_writes,
 };
 

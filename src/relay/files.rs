@@ -78,7 +78,7 @@ impl Relay {
         let quota = &self.settings.quota;
         let inserted = self.index.insert(name, holder, group, quota);
         inserted.map_err(|error| over_quota(error, quota))?;
-        if self.registry.is_some() {
+        if self.shared.is_some() {
             let share = Request::Share(content.size, content.hash(), name.clone());
             self.record_file(node, share, request.now);
         }

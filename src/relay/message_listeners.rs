@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::protocol::NodeAddress;
 use crate::relay::listener_list::ListenerList;
-use crate::relay::registry::InstanceId;
+use crate::relay::shared_directory::InstanceId;
 use crate::role::ConnId;
 use crate::session::line_codec::RenderedList;
 use crate::tls::KeyId;

@@ -14,9 +14,9 @@ mod node_list;
 mod prefetch;
 mod registrant;
 mod registration;
-pub mod registry;
 mod search;
 mod session;
+pub mod shared_directory;
 mod stats;
 mod table;
 mod trust;
@@ -39,9 +39,9 @@ use crate::relay::datagrams::ReplyLimiter;
 use crate::relay::directory::Directory;
 use crate::relay::index::{Index, NameQuery, Search, SearchOptions};
 use crate::relay::message_listeners::MessageListeners;
-use crate::relay::registry::{Registry, RegistryUpdate, SendCommand};
 use crate::relay::search::SearchQueue;
 use crate::relay::session::Registration;
+use crate::relay::shared_directory::{RegistryUpdate, SendCommand, SharedDirectory};
 use crate::relay::stats::RelayCounters;
 use crate::role::{ConnId, ConnectionInfo, Context, Input, LastRequest, ReadNext, Role, UdpPeer};
 use crate::session::http::HttpSettings;
@@ -116,7 +116,7 @@ pub struct Relay {
     /// created the entry.
     first_epoch: u64,
     /// Set if the directory is shared with other relays.
-    registry: Option<Box<Registry>>,
+    shared: Option<Box<SharedDirectory>>,
 }
 
 impl Relay {
@@ -137,7 +137,7 @@ impl Relay {
             counters: RelayCounters::default(),
             last_registration: 0,
             next_rotation: 0,
-            registry: None,
+            shared: None,
         }
     }
 
@@ -154,8 +154,8 @@ impl Relay {
     /// Shares the directory with other relays from `now` on. What the engine tells arrives
     /// as messages.
     pub fn share_directory(&mut self, send: SendCommand, now: Instant) {
-        let registry = Registry::new(send, self.settings.lease, now);
-        self.registry = Some(Box::new(registry));
+        let shared = SharedDirectory::new(send, self.settings.lease, now);
+        self.shared = Some(Box::new(shared));
     }
 
     /// Reads one request from a connection or datagram and answers it.
@@ -309,15 +309,15 @@ impl Role for Relay {
     }
 
     fn has_work(&self) -> bool {
-        let registry = self.registry.as_ref();
+        let shared = self.shared.as_ref();
         self.has_departed_files()
             || self.searches.has_work()
-            || registry.is_some_and(|registry| registry.has_work())
+            || shared.is_some_and(|shared| shared.has_work())
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let registry = self.registry.as_ref();
-        let publication = registry.and_then(|registry| registry.next_deadline());
+        let shared = self.shared.as_ref();
+        let publication = shared.and_then(|shared| shared.next_deadline());
         let lease = self.directory.next_deadline();
         [lease, publication].into_iter().flatten().min()
     }

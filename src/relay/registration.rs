@@ -86,7 +86,7 @@ impl Relay {
                 None => info!("node {address} registered by {source}"),
             }
         }
-        if self.registry.is_some() {
+        if self.shared.is_some() {
             let is_other = previous != Some(by);
             self.record_registration((address, slot), is_new, is_other, request.now);
         }
@@ -100,8 +100,8 @@ impl Relay {
 
     /// The epoch of the entry of a node.
     pub(super) fn epoch(&self, slot: SlotId) -> u64 {
-        match &self.registry {
-            Some(registry) => registry.epoch(slot),
+        match &self.shared {
+            Some(shared) => shared.epoch(slot),
             None => self.local_epoch(slot),
         }
     }
@@ -113,7 +113,7 @@ impl Relay {
 
     /// Who registered a node, if other relays have to know when that changes.
     fn shared_registrant(&self, address: &NodeAddress) -> Option<Registrant> {
-        self.registry.as_ref()?;
+        self.shared.as_ref()?;
         let slot = self.directory.find(address)?;
         Some(self.directory.registrant(slot))
     }

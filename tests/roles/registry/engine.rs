@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use peerline::protocol::NodeAddress;
-use peerline::relay::registry::{
+use peerline::relay::shared_directory::{
     HEADER_FIELD, InstanceId, KeyWrite, MissingRecords, NodeRecord, RegistryBatch, RegistryUpdate,
     WHOLE_FIELD, append_field, key_writes,
 };

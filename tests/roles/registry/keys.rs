@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use peerline::relay::registry::InstanceId;
+use peerline::relay::shared_directory::InstanceId;
 use peerline::tls::KeyId;
 
 use super::engine::Engine;

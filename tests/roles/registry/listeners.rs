@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use peerline::relay::registry::InstanceId;
+use peerline::relay::shared_directory::InstanceId;
 
 use super::engine::Engine;
 use super::settle;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use peerline::protocol::NodeAddress;
-use peerline::relay::registry::InstanceId;
+use peerline::relay::shared_directory::InstanceId;
 
 use super::engine::Engine;
 use super::settle;

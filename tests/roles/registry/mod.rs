@@ -19,7 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use peerline::relay::registry::InstanceId;
+use peerline::relay::shared_directory::InstanceId;
 
 use self::engine::Engine;
 use self::site::RelaySite;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use peerline::close_reason::CloseReason;
 use peerline::protocol::{NodeAddress, Registered};
 use peerline::relay::Relay;
-use peerline::relay::registry::{InstanceId, RegistryCommand, RegistryUpdate};
+use peerline::relay::shared_directory::{InstanceId, RegistryCommand, RegistryUpdate};
 use peerline::role::Role;
 use peerline::tls::KeyId;
 

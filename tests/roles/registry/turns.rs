@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use peerline::relay::registry::InstanceId;
+use peerline::relay::shared_directory::InstanceId;
 
 use super::engine::Engine;
 use super::settle;

@@ -22,15 +22,15 @@ pub(super) struct RegistryCounters {
 impl Relay {
     /// The figures of the registry, if there is one.
     pub(in crate::relay) fn registry_figures(&self) -> Vec<Figure> {
-        let Some(registry) = &self.registry else {
+        let Some(shared) = &self.shared else {
             return Vec::new();
         };
-        let counters = &registry.counters;
-        let relays = registry.relays.len() as u64;
+        let counters = &shared.counters;
+        let relays = shared.relays.len() as u64;
         vec![
             Figure::gauge(
                 "registry_connected",
-                registry.is_connected().into(),
+                shared.is_connected().into(),
                 "1 while the registry is reached, 0 while the relay is cut off",
             ),
             Figure::counter(
@@ -59,9 +59,9 @@ impl Relay {
 
     /// What a page says about the registry, if there is one.
     pub(in crate::relay) fn registry_status(&self) -> Option<String> {
-        let registry = self.registry.as_ref()?;
-        let relays = registry.relays.len() as u64;
-        Some(match registry.is_connected() {
+        let shared = self.shared.as_ref()?;
+        let relays = shared.relays.len() as u64;
+        Some(match shared.is_connected() {
             true => format!("shared with {}", Counted(relays, "other relay")),
             false => "cut off from the other relays".to_owned(),
         })
@@ -69,7 +69,7 @@ impl Relay {
 
     /// The registrations that other relays have handled.
     pub(in crate::relay) fn remote_registrations(&self) -> u64 {
-        let registry = self.registry.as_ref();
-        registry.map_or(0, |registry| registry.counters.added)
+        let shared = self.shared.as_ref();
+        shared.map_or(0, |shared| shared.counters.added)
     }
 }

@@ -38,13 +38,13 @@ pub use change::{DirectoryChange, NodeHeader};
 pub use key_write::{HEADER_FIELD, KeyWrite, WHOLE_FIELD, append_field, key_writes};
 
 use crate::protocol::NodeAddress;
-use crate::relay::registry::incoming::IncomingUpdates;
-use crate::relay::registry::other_relays::OtherRelays;
-use crate::relay::registry::outgoing::Outgoing;
-use crate::relay::registry::publication::Publications;
-use crate::relay::registry::reconcile::Reconciliation;
-use crate::relay::registry::status::RegistryCounters;
-use crate::relay::registry::unconfirmed::Unconfirmed;
+use crate::relay::shared_directory::incoming::IncomingUpdates;
+use crate::relay::shared_directory::other_relays::OtherRelays;
+use crate::relay::shared_directory::outgoing::Outgoing;
+use crate::relay::shared_directory::publication::Publications;
+use crate::relay::shared_directory::reconcile::Reconciliation;
+use crate::relay::shared_directory::status::RegistryCounters;
+use crate::relay::shared_directory::unconfirmed::Unconfirmed;
 use crate::relay::table::SlotId;
 
 /// How much longer than its lease an entry lives at other relays and in the engine: its
@@ -149,7 +149,7 @@ pub enum RegistryCommand {
 pub type SendCommand = Box<dyn FnMut(RegistryCommand)>;
 
 /// The state of a relay that shares its directory.
-pub(super) struct Registry {
+pub(super) struct SharedDirectory {
     send: SendCommand,
     link: RegistryLink,
     incoming: IncomingUpdates,
@@ -197,7 +197,7 @@ enum Unpublished {
     Change,
 }
 
-impl Registry {
+impl SharedDirectory {
     pub(super) fn new(send: SendCommand, lease: Duration, now: Instant) -> Self {
         Self {
             send,

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use crate::protocol::{Delivery, NodeAddress, Request};
 use crate::relay::Relay;
-use crate::relay::registry::change::{DirectoryChange, NodeHeader};
-use crate::relay::registry::{
-    Registry, RegistryBatch, RegistryCommand, RegistryLink, SharedNode, Unpublished,
+use crate::relay::shared_directory::change::{DirectoryChange, NodeHeader};
+use crate::relay::shared_directory::{
+    RegistryBatch, RegistryCommand, RegistryLink, SharedDirectory, SharedNode, Unpublished,
 };
 use crate::relay::table::SlotId;
 
@@ -27,7 +27,7 @@ impl Relay {
         is_other_registrant: bool,
         now: Instant,
     ) {
-        if self.registry.is_none() {
+        if self.shared.is_none() {
             return;
         }
         if is_new {
@@ -36,18 +36,18 @@ impl Relay {
             self.renew_epoch(slot);
         }
         let header = self.node_header(slot);
-        let Some(registry) = &mut self.registry else {
+        let Some(shared) = &mut self.shared else {
             return;
         };
-        let is_taken_over = !std::mem::replace(&mut registry.node(slot).is_own, true);
+        let is_taken_over = !std::mem::replace(&mut shared.node(slot).is_own, true);
         if is_new {
-            registry.record(slot, address, &DirectoryChange::Add(header), now);
-        } else if is_other_registrant || (is_taken_over && registry.is_connected()) {
-            registry.record(slot, address, &DirectoryChange::State(header), now);
-        } else if registry.is_connected() {
-            registry.outgoing.renew(address);
+            shared.record(slot, address, &DirectoryChange::Add(header), now);
+        } else if is_other_registrant || (is_taken_over && shared.is_connected()) {
+            shared.record(slot, address, &DirectoryChange::State(header), now);
+        } else if shared.is_connected() {
+            shared.outgoing.renew(address);
         } else {
-            let node = registry.node(slot);
+            let node = shared.node(slot);
             node.unpublished = node.unpublished.max(Unpublished::Renewal);
         }
     }
@@ -55,17 +55,17 @@ impl Relay {
     /// Whether a node comes from another relay, and this one is cut off: what the node
     /// announced there last may not have arrived.
     fn may_know_too_little(&mut self, slot: SlotId) -> bool {
-        let registry = self.registry.as_mut();
-        registry.is_some_and(|registry| !registry.is_connected() && !registry.node(slot).is_own)
+        let shared = self.shared.as_mut();
+        shared.is_some_and(|shared| !shared.is_connected() && !shared.node(slot).is_own)
     }
 
     /// Gives the entry of a node another epoch: the node then announces all its files.
     pub(super) fn renew_epoch(&mut self, slot: SlotId) {
         self.last_registration += 1;
-        if let Some(registry) = &mut self.registry {
+        if let Some(shared) = &mut self.shared {
             // The number is not that of a registration.
-            registry.counters.added += 1;
-            let node = registry.node(slot);
+            shared.counters.added += 1;
+            let node = shared.node(slot);
             node.epoch = self.first_epoch + self.last_registration;
             node.unpublished = Unpublished::Change;
         }
@@ -78,30 +78,30 @@ impl Relay {
         request: Request<'_>,
         now: Instant,
     ) {
-        let Some(registry) = &mut self.registry else {
+        let Some(shared) = &mut self.shared else {
             return;
         };
         if let Request::Share(_, _, name) = &request
-            && registry.reconciliation.is_merging(slot)
+            && shared.reconciliation.is_merging(slot)
             && let Some((file, _)) = self.index.file_of(slot, name)
         {
-            registry.reconciliation.keep_file(slot, file);
+            shared.reconciliation.keep_file(slot, file);
         }
         if let Some(address) = self.directory.live_address(slot) {
-            registry.record(slot, address, &DirectoryChange::File(request), now);
+            shared.record(slot, address, &DirectoryChange::File(request), now);
         }
     }
 
     /// A node has left.
     pub(in crate::relay) fn record_removal(&mut self, address: NodeAddress, now: Instant) {
-        let Some(registry) = &mut self.registry else {
+        let Some(shared) = &mut self.shared else {
             return;
         };
-        if registry.is_connected() {
-            registry.outgoing.forget_renewal(&address);
-            registry.publish(Some(address), &DirectoryChange::Remove, now);
-        } else if registry.removed.len() < MAX_REMOVED {
-            registry.removed.insert(address, now);
+        if shared.is_connected() {
+            shared.outgoing.forget_renewal(&address);
+            shared.publish(Some(address), &DirectoryChange::Remove, now);
+        } else if shared.removed.len() < MAX_REMOVED {
+            shared.removed.insert(address, now);
         }
     }
 
@@ -112,14 +112,14 @@ impl Relay {
         listens: bool,
         now: Instant,
     ) {
-        if let Some(registry) = &mut self.registry
-            && registry.is_connected()
+        if let Some(shared) = &mut self.shared
+            && shared.is_connected()
         {
             let change = match listens {
                 true => DirectoryChange::Listen(address),
                 false => DirectoryChange::Unlisten(address),
             };
-            registry.publish(None, &change, now);
+            shared.publish(None, &change, now);
         }
     }
 
@@ -131,11 +131,11 @@ impl Relay {
         message: Delivery<'_>,
         now: Instant,
     ) -> bool {
-        let registry = self.registry.as_mut();
-        let Some(registry) = registry.filter(|registry| registry.is_connected()) else {
+        let shared = self.shared.as_mut();
+        let Some(shared) = shared.filter(|shared| shared.is_connected()) else {
             return false;
         };
-        registry.publish(None, &DirectoryChange::Message(to, message), now);
+        shared.publish(None, &DirectoryChange::Message(to, message), now);
         true
     }
 
@@ -153,9 +153,9 @@ impl Relay {
 
     /// Begins to keep what the registry knows about a node.
     pub(super) fn init_shared_node(&mut self, slot: SlotId, epoch: u64, is_own: bool) {
-        if let Some(registry) = &mut self.registry {
-            let seen_in = registry.reconciliation.number();
-            *registry.node(slot) = SharedNode {
+        if let Some(shared) = &mut self.shared {
+            let seen_in = shared.reconciliation.number();
+            *shared.node(slot) = SharedNode {
                 epoch,
                 is_own,
                 unpublished: Unpublished::Nothing,
@@ -165,7 +165,7 @@ impl Relay {
     }
 }
 
-impl Registry {
+impl SharedDirectory {
     /// Publishes a change of a node, or marks the node.
     fn record(
         &mut self,

@@ -7,8 +7,8 @@ use std::time::Instant;
 use crate::protocol::{NodeAddress, Request};
 use crate::relay::Relay;
 use crate::relay::index::NameId;
-use crate::relay::registry::change::{DirectoryChange, NodeHeader};
-use crate::relay::registry::{Registry, Unpublished};
+use crate::relay::shared_directory::change::{DirectoryChange, NodeHeader};
+use crate::relay::shared_directory::{SharedDirectory, Unpublished};
 use crate::relay::table::SlotId;
 
 /// The most bytes on their way to the engine while more nodes are published.
@@ -56,7 +56,7 @@ impl Publications {
     }
 }
 
-impl Registry {
+impl SharedDirectory {
     /// Whether nodes wait to be published, and there is room for their changes.
     pub(super) fn may_publish_nodes(&self) -> bool {
         !self.publications.is_empty() && self.is_connected() && self.unconfirmed.bytes() < WINDOW
@@ -108,18 +108,18 @@ impl Relay {
     /// and with it all changes before. If the node is at another relay by now, that one will
     /// find out itself.
     pub(super) fn publish_missing_nodes(&mut self) {
-        while let Some(registry) = &mut self.registry
-            && let Some((number, address)) = registry
+        while let Some(shared) = &mut self.shared
+            && let Some((number, address)) = shared
                 .missing
-                .pop_front_if(|(number, _)| registry.unconfirmed.is_confirmed(*number))
+                .pop_front_if(|(number, _)| shared.unconfirmed.is_confirmed(*number))
         {
-            if !registry.unconfirmed.is_added_since(&address, number)
-                && !registry.publications.contains(&address)
+            if !shared.unconfirmed.is_added_since(&address, number)
+                && !shared.publications.contains(&address)
                 && let Some(slot) = self.directory.find(&address)
-                && registry.node(slot).is_own
+                && shared.node(slot).is_own
             {
                 // Relays that still list the node may list other files.
-                registry.publish_node(address, slot, DirectoryChange::Add);
+                shared.publish_node(address, slot, DirectoryChange::Add);
             }
         }
     }
@@ -128,9 +128,9 @@ impl Relay {
     pub(super) fn publish_nodes(&mut self, now: Instant) {
         let mut budget = MAX_FILES_PER_TURN;
         while budget > 0
-            && let Some(registry) = &mut self.registry
-            && registry.may_publish_nodes()
-            && let Some((address, node)) = registry.publications.by_address.pop_first()
+            && let Some(shared) = &mut self.shared
+            && shared.may_publish_nodes()
+            && let Some((address, node)) = shared.publications.by_address.pop_first()
         {
             budget -= 1;
             // It may have left, or come back.
@@ -153,8 +153,8 @@ impl Relay {
             PublicationStep::Files(files) => files,
             PublicationStep::Header(change) => {
                 let header = change(self.node_header(slot));
-                if let Some(registry) = &mut self.registry {
-                    registry.publish(Some(address), &header, now);
+                if let Some(shared) = &mut self.shared {
+                    shared.publish(Some(address), &header, now);
                 }
                 self.index.files_of(slot).into_iter()
             }
@@ -165,17 +165,17 @@ impl Relay {
             *budget -= 1;
             self.publish_file(address, slot, file, now);
         }
-        let Some(registry) = &mut self.registry else {
+        let Some(shared) = &mut self.shared else {
             return;
         };
         match files.len() {
-            0 => registry.node(slot).unpublished = Unpublished::Nothing,
-            _ => registry.start_publication(address, slot, PublicationStep::Files(files)),
+            0 => shared.node(slot).unpublished = Unpublished::Nothing,
+            _ => shared.start_publication(address, slot, PublicationStep::Files(files)),
         }
     }
 
     fn publish_file(&mut self, address: NodeAddress, slot: SlotId, file: NameId, now: Instant) {
-        let Some(registry) = &mut self.registry else {
+        let Some(shared) = &mut self.shared else {
             return;
         };
         // The file may have gone meanwhile.
@@ -184,10 +184,10 @@ impl Relay {
         };
         let hash = content.hash();
         let share = Request::Share(content.size, hash, name.clone());
-        registry.publish(Some(address), &DirectoryChange::File(share), now);
+        shared.publish(Some(address), &DirectoryChange::File(share), now);
         if let (Some(hash), Some(digest)) = (hash.0, digest) {
             let change = DirectoryChange::File(Request::ShareDigest(hash, digest, name));
-            registry.publish(Some(address), &change, now);
+            shared.publish(Some(address), &change, now);
         }
     }
 }

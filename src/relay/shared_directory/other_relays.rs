@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::relay::registry::InstanceId;
+use crate::relay::shared_directory::InstanceId;
 
 /// A relay that published nothing for this long is gone, and its listeners with it.
 const MAX_SILENCE: Duration = Duration::from_secs(10);

@@ -6,8 +6,8 @@ use crate::protocol::{NodeAddress, Request, address_group};
 use crate::relay::Relay;
 use crate::relay::index::{ContentId, Holder, Minute, with_margin};
 use crate::relay::registrant::Registrant;
-use crate::relay::registry::change::{DirectoryChange, NodeHeader};
-use crate::relay::registry::{
+use crate::relay::shared_directory::change::{DirectoryChange, NodeHeader};
+use crate::relay::shared_directory::{
     InstanceId, LEASE_GRACE, RegistryBatch, RegistryCommand, RegistryLink,
 };
 use crate::relay::table::SlotId;
@@ -43,53 +43,53 @@ impl Relay {
         out: &mut Output<Self>,
         now: Instant,
     ) -> bool {
-        let Some(registry) = &mut self.registry else {
+        let Some(shared) = &mut self.shared else {
             return true;
         };
-        let is_own = registry.link == RegistryLink::Connected(batch.origin);
-        if is_own && !registry.unconfirmed.has_overtaken() {
-            registry.unconfirmed.confirm(batch.number);
+        let is_own = shared.link == RegistryLink::Connected(batch.origin);
+        if is_own && !shared.unconfirmed.has_overtaken() {
+            shared.unconfirmed.confirm(batch.number);
             return true;
         }
         if !is_own
-            && registry.incoming.is_at_start()
-            && !registry.relays.on_batch(batch.origin, batch.number, now)
+            && shared.incoming.is_at_start()
+            && !shared.relays.on_batch(batch.origin, batch.number, now)
         {
-            (registry.send)(RegistryCommand::Reconnect("changes were missed"));
+            (shared.send)(RegistryCommand::Reconnect("changes were missed"));
         }
         while *lines > 0 {
-            let Some(registry) = &mut self.registry else {
+            let Some(shared) = &mut self.shared else {
                 return true;
             };
-            let Some(line) = registry.incoming.next_line(&batch.text) else {
+            let Some(line) = shared.incoming.next_line(&batch.text) else {
                 if is_own {
-                    registry.unconfirmed.confirm(batch.number);
+                    shared.unconfirmed.confirm(batch.number);
                 }
                 return true;
             };
             *lines -= 1;
             let change = DirectoryChange::parse(line);
             if let Some(DirectoryChange::Node(address)) = change {
-                registry.incoming.subject = Some(address);
+                shared.incoming.subject = Some(address);
                 continue;
             }
-            let subject = registry.incoming.subject;
+            let subject = shared.incoming.subject;
             let result = match change {
                 Some(change) if is_own => self.apply_again(subject, change, lines, out, now),
                 Some(change) => self.apply(batch.origin, subject, change, lines, out, now),
                 None => ChangeResult::Rejected,
             };
-            let Some(registry) = &mut self.registry else {
+            let Some(shared) = &mut self.shared else {
                 return true;
             };
             match result {
-                ChangeResult::Applied => registry.counters.applied += 1,
+                ChangeResult::Applied => shared.counters.applied += 1,
                 ChangeResult::Rejected => {
-                    registry.counters.applied += 1;
-                    registry.counters.rejected += 1;
+                    shared.counters.applied += 1;
+                    shared.counters.rejected += 1;
                 }
                 ChangeResult::Unfinished => {
-                    registry.incoming.repeat_line();
+                    shared.incoming.repeat_line();
                     return false;
                 }
             }
@@ -107,17 +107,17 @@ impl Relay {
         out: &mut Output<Self>,
         now: Instant,
     ) -> ChangeResult {
-        let Some(registry) = &mut self.registry else {
+        let Some(shared) = &mut self.shared else {
             return ChangeResult::Rejected;
         };
         match change {
             DirectoryChange::Renew(lease, address) => {
                 match self.directory.find(&address) {
                     Some(slot) => {
-                        registry.node(slot).is_own = false;
+                        shared.node(slot).is_own = false;
                         self.directory.set_lease(slot, now + lease + LEASE_GRACE);
                     }
-                    None => (registry.send)(RegistryCommand::Load(address)),
+                    None => (shared.send)(RegistryCommand::Load(address)),
                 }
                 ChangeResult::Applied
             }
@@ -139,7 +139,7 @@ impl Relay {
                 let Some(address) = subject else {
                     return ChangeResult::Rejected;
                 };
-                registry.unconfirmed.overtake(&address);
+                shared.unconfirmed.overtake(&address);
                 self.apply_to_node(address, change, lines, out, now)
             }
         }
@@ -154,26 +154,26 @@ impl Relay {
         out: &mut Output<Self>,
         now: Instant,
     ) -> ChangeResult {
-        let (Some(address), Some(registry)) = (subject, &mut self.registry) else {
+        let (Some(address), Some(shared)) = (subject, &mut self.shared) else {
             return ChangeResult::Applied;
         };
-        if !registry.unconfirmed.is_overtaken(&address) {
+        if !shared.unconfirmed.is_overtaken(&address) {
             return ChangeResult::Applied;
         }
         if let DirectoryChange::Add(_) = change
             && let Some(slot) = self.directory.find(&address)
-            && registry.publications.contains(&address)
+            && shared.publications.contains(&address)
         {
             // The files that follow are not all: publish the node once more.
-            registry.publish_node(address, slot, DirectoryChange::Add);
+            shared.publish_node(address, slot, DirectoryChange::Add);
             return ChangeResult::Applied;
         }
         let result = self.apply_to_node(address, change, lines, out, now);
-        if let Some(registry) = &mut self.registry
-            && let Some(address) = registry.incoming.subject
+        if let Some(shared) = &mut self.shared
+            && let Some(address) = shared.incoming.subject
             && let Some(slot) = self.directory.find(&address)
         {
-            registry.node(slot).is_own = true;
+            shared.node(slot).is_own = true;
         }
         result
     }
@@ -207,16 +207,16 @@ impl Relay {
                 let Some((_, is_new)) = self.apply_header(address, header, out, now) else {
                     return ChangeResult::Rejected;
                 };
-                if is_new && let Some(registry) = &mut self.registry {
+                if is_new && let Some(shared) = &mut self.shared {
                     // With its files.
-                    (registry.send)(RegistryCommand::Load(address));
+                    (shared.send)(RegistryCommand::Load(address));
                 }
                 ChangeResult::Applied
             }
             DirectoryChange::Remove => {
                 self.directory.evict(&address);
-                if let Some(registry) = &mut self.registry {
-                    registry.outgoing.forget_renewal(&address);
+                if let Some(shared) = &mut self.shared {
+                    shared.outgoing.forget_renewal(&address);
                 }
                 ChangeResult::Applied
             }
@@ -240,11 +240,11 @@ impl Relay {
             return false;
         };
         let is_refused = self.is_held_by_key(slot, key, now);
-        if is_refused && let Some(registry) = &mut self.registry {
-            registry.incoming.subject = None;
-            if registry.node(slot).is_own {
+        if is_refused && let Some(shared) = &mut self.shared {
+            shared.incoming.subject = None;
+            if shared.node(slot).is_own {
                 // The engine's record is that of the other registration.
-                registry.publish_node(address, slot, DirectoryChange::Add);
+                shared.publish_node(address, slot, DirectoryChange::Add);
             }
         }
         is_refused
@@ -276,8 +276,8 @@ impl Relay {
         }
         let end = now + header.lease + LEASE_GRACE;
         let slot = self.put_node((address, header), end, out, now)?;
-        if let Some(registry) = &mut self.registry {
-            registry.node(slot).is_own = false;
+        if let Some(shared) = &mut self.shared {
+            shared.node(slot).is_own = false;
         }
         Some((slot, known.is_none()))
     }
@@ -311,8 +311,8 @@ impl Relay {
         if let Some(slot) = self.directory.find(&address) {
             self.directory.set_registrant(slot, by);
             self.directory.set_lease(slot, end);
-            if let Some(registry) = &mut self.registry {
-                registry.node(slot).epoch = header.epoch;
+            if let Some(shared) = &mut self.shared {
+                shared.node(slot).epoch = header.epoch;
             }
             return Some(slot);
         }
@@ -326,8 +326,8 @@ impl Relay {
         self.directory.admit_any_announcer(slot);
         self.last_registration = number;
         self.init_shared_node(slot, header.epoch, false);
-        if let Some(registry) = &mut self.registry {
-            registry.counters.added += 1;
+        if let Some(shared) = &mut self.shared {
+            shared.counters.added += 1;
         }
         Some(slot)
     }
@@ -362,8 +362,8 @@ impl Relay {
 
     /// What is left of the lease of a node, with the grace that the engine gives.
     pub(super) fn remaining_lease(&self, slot: SlotId, now: Instant) -> Duration {
-        let registry = self.registry.as_ref();
-        let node = registry.and_then(|registry| registry.nodes.get(slot as usize));
+        let shared = self.shared.as_ref();
+        let node = shared.and_then(|shared| shared.nodes.get(slot as usize));
         let is_own = node.is_some_and(|node| node.is_own);
         let end = self.directory.lease_end(slot).unwrap_or(now);
         let grace = if is_own { LEASE_GRACE } else { Duration::ZERO };

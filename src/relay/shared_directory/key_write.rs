@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::protocol::{NodeAddress, Request};
-use crate::relay::registry::LEASE_GRACE;
-use crate::relay::registry::change::{DirectoryChange, NodeHeader};
+use crate::relay::shared_directory::LEASE_GRACE;
+use crate::relay::shared_directory::change::{DirectoryChange, NodeHeader};
 
 /// A change of a record. A record is a map of texts that is forgotten after some time.
 #[derive(Clone, PartialEq, Eq, Debug)]

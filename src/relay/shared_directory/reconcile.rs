@@ -10,8 +10,8 @@ use crate::logging::OPERATOR;
 use crate::protocol::{NodeAddress, Request};
 use crate::relay::Relay;
 use crate::relay::index::{ContentId, NameId};
-use crate::relay::registry::change::{DirectoryChange, NodeHeader};
-use crate::relay::registry::{LEASE_GRACE, NodeRecord, Registry, Unpublished};
+use crate::relay::shared_directory::change::{DirectoryChange, NodeHeader};
+use crate::relay::shared_directory::{LEASE_GRACE, NodeRecord, SharedDirectory, Unpublished};
 use crate::relay::table::SlotId;
 use crate::role::Output;
 
@@ -105,20 +105,20 @@ impl Relay {
     ) -> bool {
         let is_start = record.is_first
             && self
-                .registry
+                .shared
                 .as_ref()
-                .is_some_and(|registry| registry.incoming.is_at_start());
+                .is_some_and(|shared| shared.incoming.is_at_start());
         while *lines > 0 {
-            let Some(registry) = &mut self.registry else {
+            let Some(shared) = &mut self.shared else {
                 return true;
             };
-            let line = registry.incoming.next_line(&record.text);
+            let line = shared.incoming.next_line(&record.text);
             let Some(line) = line else {
                 return !record.is_last || self.finish_record(lines);
             };
             *lines -= 1;
             let change = DirectoryChange::parse(line);
-            registry.counters.applied += 1;
+            shared.counters.applied += 1;
             let is_merged = match change {
                 Some(DirectoryChange::State(header)) if is_start => {
                     self.begin_record(record, header, out, now)
@@ -126,8 +126,8 @@ impl Relay {
                 Some(DirectoryChange::File(request)) => self.merge_file(&request, now),
                 _ => false,
             };
-            if let Some(registry) = &mut self.registry {
-                registry.counters.rejected += u64::from(!is_merged);
+            if let Some(shared) = &mut self.shared {
+                shared.counters.rejected += u64::from(!is_merged);
             }
         }
         false
@@ -142,11 +142,11 @@ impl Relay {
         now: Instant,
     ) -> bool {
         let address = record.address;
-        let Some(registry) = &mut self.registry else {
+        let Some(shared) = &mut self.shared else {
             return false;
         };
-        registry.reconciliation.records += 1;
-        registry.reconciliation.current = None;
+        shared.reconciliation.records += 1;
+        shared.reconciliation.current = None;
         // Others than relays may have set the expiry of the record.
         let longest = header.lease + LEASE_GRACE;
         let remaining = record.remaining.min(longest);
@@ -161,8 +161,8 @@ impl Relay {
                 is_renewed,
             } => (end, is_ours, is_renewed),
             MergePlan::Publish(slot) => {
-                if let Some(registry) = &mut self.registry {
-                    registry.publish_node(address, slot, DirectoryChange::Add);
+                if let Some(shared) = &mut self.shared {
+                    shared.publish_node(address, slot, DirectoryChange::Add);
                 }
                 return true;
             }
@@ -172,14 +172,14 @@ impl Relay {
         };
         let state = DirectoryChange::State(self.node_header(slot));
         let missing = self.index.files_of(slot);
-        if let Some(registry) = &mut self.registry {
+        if let Some(shared) = &mut self.shared {
             if !is_ours {
-                registry.unconfirmed.overtake(&address);
+                shared.unconfirmed.overtake(&address);
             }
             if is_renewed {
-                registry.publish(Some(address), &state, now);
+                shared.publish(Some(address), &state, now);
             }
-            registry.reconciliation.current = Some(RecordMerge {
+            shared.reconciliation.current = Some(RecordMerge {
                 address,
                 slot,
                 is_ours,
@@ -229,33 +229,33 @@ impl Relay {
 
     /// Whether the node of a record of this age has left meanwhile. Others are told.
     fn has_left_since(&mut self, address: NodeAddress, age: Duration, now: Instant) -> bool {
-        let Some(registry) = &mut self.registry else {
+        let Some(shared) = &mut self.shared else {
             return false;
         };
-        let left_at = registry.removed.remove(&address);
+        let left_at = shared.removed.remove(&address);
         let is_newer = left_at.is_some_and(|at| now.saturating_duration_since(at) <= age);
         let has_left = is_newer && self.directory.find(&address).is_none();
         if has_left {
-            registry.publish(Some(address), &DirectoryChange::Remove, now);
+            shared.publish(Some(address), &DirectoryChange::Remove, now);
         }
         has_left
     }
 
     /// The engine has a record of a node. Returns what it does not know.
     fn take_unpublished(&mut self, slot: SlotId) -> Unpublished {
-        let Some(registry) = &mut self.registry else {
+        let Some(shared) = &mut self.shared else {
             return Unpublished::Nothing;
         };
-        let number = registry.reconciliation.number;
-        let node = registry.node(slot);
+        let number = shared.reconciliation.number;
+        let node = shared.node(slot);
         node.seen_in = number;
         std::mem::take(&mut node.unpublished)
     }
 
     /// Returns false if there is no room for the file.
     fn merge_file(&mut self, request: &Request<'_>, now: Instant) -> bool {
-        let registry = self.registry.as_mut();
-        let Some(merge) = registry.and_then(|r| r.reconciliation.current.as_mut()) else {
+        let shared = self.shared.as_mut();
+        let Some(merge) = shared.and_then(|r| r.reconciliation.current.as_mut()) else {
             // The record of a node that the relay knows better.
             return true;
         };
@@ -271,10 +271,10 @@ impl Relay {
             if merge.is_ours {
                 let address = merge.address;
                 if own.is_none()
-                    && let Some(registry) = &mut self.registry
+                    && let Some(shared) = &mut self.shared
                 {
                     let change = DirectoryChange::File(Request::Unshare(name.clone()));
-                    registry.publish(Some(address), &change, now);
+                    shared.publish(Some(address), &change, now);
                 }
                 return true;
             }
@@ -286,17 +286,17 @@ impl Relay {
 
     /// All lines of a record were read. Returns false if some files are still to be removed.
     fn finish_record(&mut self, budget: &mut usize) -> bool {
-        let Some(registry) = &mut self.registry else {
+        let Some(shared) = &mut self.shared else {
             return true;
         };
-        let Some(mut merge) = registry.reconciliation.current.take() else {
+        let Some(mut merge) = shared.reconciliation.current.take() else {
             return true;
         };
         if self.directory.find(&merge.address) != Some(merge.slot) || merge.missing.is_empty() {
             return true;
         }
         if merge.is_ours {
-            registry.publish_files(merge.address, merge.slot, merge.missing.into_iter());
+            shared.publish_files(merge.address, merge.slot, merge.missing.into_iter());
             return true;
         }
         let removed: Vec<NameId> = merge.missing.iter().copied().take(*budget).collect();
@@ -304,7 +304,7 @@ impl Relay {
         self.index.remove_named(merge.slot, &removed);
         removed.iter().for_each(|id| _ = merge.missing.remove(id));
         let is_finished = merge.missing.is_empty();
-        registry.reconciliation.current = Some(merge);
+        shared.reconciliation.current = Some(merge);
         is_finished
     }
 
@@ -312,13 +312,13 @@ impl Relay {
     /// if some are still to be checked.
     pub(super) fn finish_reconciliation(&mut self, budget: &mut usize) -> bool {
         while *budget > 0 {
-            let Some(registry) = &mut self.registry else {
+            let Some(shared) = &mut self.shared else {
                 return true;
             };
-            let reconciliation = &mut registry.reconciliation;
+            let reconciliation = &mut shared.reconciliation;
             let slot = reconciliation.next_slot;
-            if !reconciliation.is_running || slot as usize >= registry.nodes.len() {
-                registry.end_reconciliation();
+            if !reconciliation.is_running || slot as usize >= shared.nodes.len() {
+                shared.end_reconciliation();
                 return true;
             }
             reconciliation.next_slot += 1;
@@ -332,26 +332,26 @@ impl Relay {
 
     /// All records were read: publishes or removes a node whose record was not among them.
     fn check_record_of(&mut self, slot: SlotId, address: NodeAddress) {
-        let Some(registry) = &mut self.registry else {
+        let Some(shared) = &mut self.shared else {
             return;
         };
-        let number = registry.reconciliation.number;
-        let is_other = registry.reconciliation.is_other_database;
-        let node = registry.node(slot);
+        let number = shared.reconciliation.number;
+        let is_other = shared.reconciliation.is_other_database;
+        let node = shared.node(slot);
         if node.seen_in == number {
             return;
         }
         if node.unpublished != Unpublished::Nothing || (is_other && node.is_own) {
-            registry.publish_node(address, slot, DirectoryChange::Add);
-            registry.reconciliation.published += 1;
+            shared.publish_node(address, slot, DirectoryChange::Add);
+            shared.reconciliation.published += 1;
         } else if !is_other {
             self.directory.evict(&address);
-            registry.reconciliation.removed += 1;
+            shared.reconciliation.removed += 1;
         }
     }
 }
 
-impl Registry {
+impl SharedDirectory {
     fn end_reconciliation(&mut self) {
         let reconciliation = &mut self.reconciliation;
         if !std::mem::take(&mut reconciliation.is_running) {

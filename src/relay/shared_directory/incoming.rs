@@ -10,7 +10,7 @@ use crate::escaped::Escaped;
 use crate::logging::OPERATOR;
 use crate::protocol::NodeAddress;
 use crate::relay::Relay;
-use crate::relay::registry::{RegistryCommand, RegistryLink, RegistryUpdate, Unpublished};
+use crate::relay::shared_directory::{RegistryCommand, RegistryLink, RegistryUpdate, Unpublished};
 use crate::role::Output;
 
 /// Lines handled in one turn of the loop; the others follow in the next turn.
@@ -56,8 +56,8 @@ impl IncomingUpdates {
 impl Relay {
     /// Queues an update of the registry for [`Relay::handle_registry`].
     pub(in crate::relay) fn queue_registry_update(&mut self, update: RegistryUpdate) {
-        if let Some(registry) = &mut self.registry {
-            registry.incoming.queue.push_back(update);
+        if let Some(shared) = &mut self.shared {
+            shared.incoming.queue.push_back(update);
         }
     }
 
@@ -66,8 +66,8 @@ impl Relay {
         self.queue_registry_update(update);
         let mut out = Output::default();
         let has_updates = |relay: &Self| {
-            let registry = relay.registry.as_ref();
-            registry.is_some_and(|registry| registry.incoming.has_work())
+            let shared = relay.shared.as_ref();
+            shared.is_some_and(|shared| shared.incoming.has_work())
         };
         while has_updates(self) {
             self.handle_registry(&mut out, now);
@@ -78,34 +78,34 @@ impl Relay {
     pub(in crate::relay) fn handle_registry(&mut self, out: &mut Output<Self>, now: Instant) {
         let mut lines = MAX_LINES_PER_TURN;
         while lines > 0
-            && let Some(registry) = &mut self.registry
-            && let Some(update) = registry.incoming.queue.pop_front()
+            && let Some(shared) = &mut self.shared
+            && let Some(update) = shared.incoming.queue.pop_front()
         {
             // Each update is some work, too.
             lines -= 1;
             let is_handled = self.handle_update(&update, &mut lines, out, now);
-            let Some(registry) = &mut self.registry else {
+            let Some(shared) = &mut self.shared else {
                 return;
             };
             if is_handled {
-                registry.incoming.position = 0;
-                registry.incoming.subject = None;
-                (registry.send)(RegistryCommand::Handled);
+                shared.incoming.position = 0;
+                shared.incoming.subject = None;
+                (shared.send)(RegistryCommand::Handled);
             } else {
-                registry.incoming.queue.push_front(update);
+                shared.incoming.queue.push_front(update);
             }
         }
         self.publish_missing_nodes();
         self.publish_nodes(now);
-        if let Some(registry) = &mut self.registry
-            && registry.is_connected()
-            && registry.outgoing.is_due(now)
+        if let Some(shared) = &mut self.shared
+            && shared.is_connected()
+            && shared.outgoing.is_due(now)
         {
-            if registry.relays.remove_silent(now) {
-                let relays = &registry.relays;
+            if shared.relays.remove_silent(now) {
+                let relays = &shared.relays;
                 (self.message_listeners).retain_relays(|relay| relays.contains(relay));
             }
-            registry.flush(now);
+            shared.flush(now);
         }
     }
 
@@ -117,7 +117,7 @@ impl Relay {
         out: &mut Output<Self>,
         now: Instant,
     ) -> bool {
-        let Some(registry) = &mut self.registry else {
+        let Some(shared) = &mut self.shared else {
             return true;
         };
         match update {
@@ -125,25 +125,25 @@ impl Relay {
             RegistryUpdate::Node(record) => return self.merge_record(record, lines, out, now),
             RegistryUpdate::Loaded => return self.finish_reconciliation(lines),
             RegistryUpdate::Listeners(relay, addresses) => {
-                registry.relays.on_sign_of_life(*relay, now);
+                shared.relays.on_sign_of_life(*relay, now);
                 for address in addresses {
                     self.message_listeners.insert_remote(*address, *relay);
                 }
             }
             RegistryUpdate::Missing(records) => {
-                if registry.link == RegistryLink::Connected(records.origin) {
+                if shared.link == RegistryLink::Connected(records.origin) {
                     let nodes = records.nodes.iter();
-                    (registry.missing).extend(nodes.map(|node| (records.number, *node)));
+                    (shared.missing).extend(nodes.map(|node| (records.number, *node)));
                 }
             }
             RegistryUpdate::Connected {
                 origin,
                 is_other_database,
             } => {
-                registry.link = RegistryLink::Connected(*origin);
-                registry.outgoing.start(now);
-                registry.relays.forget_numbers();
-                registry.reconciliation.start(*is_other_database);
+                shared.link = RegistryLink::Connected(*origin);
+                shared.outgoing.start(now);
+                shared.relays.forget_numbers();
+                shared.reconciliation.start(*is_other_database);
                 // Those that are left follow.
                 self.message_listeners.clear_remote();
                 for address in self.message_listeners.own_addresses().collect::<Vec<_>>() {
@@ -165,24 +165,24 @@ impl Relay {
 
     /// Marks everything that the engine may not know.
     fn cut_off(&mut self, now: Instant) {
-        let Some(registry) = &mut self.registry else {
+        let Some(shared) = &mut self.shared else {
             return;
         };
-        if registry.is_connected() {
-            registry.counters.cut_off += 1;
+        if shared.is_connected() {
+            shared.counters.cut_off += 1;
         }
-        registry.link = RegistryLink::Disconnected;
-        registry.reconciliation.abort();
-        let missing = std::mem::take(&mut registry.missing);
-        registry.publications.clear();
-        let renewed = registry.outgoing.clear();
+        shared.link = RegistryLink::Disconnected;
+        shared.reconciliation.abort();
+        let missing = std::mem::take(&mut shared.missing);
+        shared.publications.clear();
+        let renewed = shared.outgoing.clear();
         let mut marks: Vec<(NodeAddress, Unpublished)> = Vec::new();
         marks.extend(renewed.into_iter().map(|node| (node, Unpublished::Renewal)));
         let missing = missing.into_iter().map(|(_, node)| node);
         let missing = missing.filter(|node| self.directory.find(node).is_some());
         marks.extend(missing.map(|node| (node, Unpublished::Change)));
         let mut in_doubt = Vec::new();
-        for (address, is_overtaken) in registry.unconfirmed.clear() {
+        for (address, is_overtaken) in shared.unconfirmed.clear() {
             marks.push((address, Unpublished::Change));
             if is_overtaken {
                 in_doubt.extend(self.directory.find(&address));
@@ -191,10 +191,10 @@ impl Relay {
         for (address, mark) in marks {
             match self.directory.find(&address) {
                 Some(slot) => {
-                    let node = registry.node(slot);
+                    let node = shared.node(slot);
                     node.unpublished = node.unpublished.max(mark);
                 }
-                None => _ = registry.removed.insert(address, now),
+                None => _ = shared.removed.insert(address, now),
             }
         }
         for slot in in_doubt {

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::protocol::NodeAddress;
-use crate::relay::registry::change::DirectoryChange;
+use crate::relay::shared_directory::change::DirectoryChange;
 
 /// The time from the first change of a batch to its publication.
 const BATCH_DELAY: Duration = Duration::from_millis(5);
