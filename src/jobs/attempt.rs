@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::jobs::candidate::Candidate;
-use crate::jobs::content::{ContentInfo, DiscardedContent, Opened, PieceSet, StoredPart};
+use crate::jobs::content::{
+    ContentInfo, DiscardedContent, Opened, PieceSet, StoreError, StoredPart,
+};
 use crate::jobs::failure::Failure;
-use crate::jobs::job::JobId;
-use crate::jobs::node_pool::RequestId;
-use crate::jobs::user::{StoreError, User};
+use crate::jobs::ids::{JobId, RequestId};
+use crate::jobs::user::User;
 use crate::jobs::user_event::UserEvent;
 use crate::protocol::{FileName, PieceLayout, Reply};
 use crate::session::requests::ResponsePart;

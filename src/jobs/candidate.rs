@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::jobs::choice::Offer;
-use crate::jobs::job::JobContext;
+use crate::jobs::job_context::JobContext;
+use crate::jobs::offer::Offer;
 use crate::protocol::{ContentHash, HolderItem, NodeAddress, address_group};
 
 /// How many nodes at one address are tried before it is the turn of other addresses.

@@ -2,10 +2,11 @@
 
 use crate::jobs::file_search::FileSearch;
 use crate::jobs::get_command::GetCommand;
-use crate::jobs::job::TaskResult;
 use crate::jobs::relay_query::Query;
+use crate::jobs::task_result::TaskResult;
 use crate::jobs::user::User;
 use crate::jobs::user_event::UserEvent;
+use crate::jobs::words::BLANKS;
 use crate::protocol::{FileName, NodeAddress, Request, Text, Verb};
 
 /// The words that begin a command. A line that begins with another word is a file
@@ -30,9 +31,6 @@ pub const COMMAND_WORDS: [&str; 18] = [
     "status",
     "connections",
 ];
-
-/// The characters between words, as on the wire, and at the end of a line.
-pub const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// The answer to `help`.
 pub const HELP: &str = "\

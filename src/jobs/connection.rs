@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::jobs::job::JobId;
+use crate::jobs::ids::JobId;
 use crate::jobs::node_pool::{PoolId, PoolPeer};
 use crate::jobs::relay_query::RelayQuery;
 use crate::role::{PeerTls, Role};

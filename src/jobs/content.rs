@@ -1,5 +1,6 @@
 //! What jobs and their user's storage say to each other about the content of a file.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::protocol::{ContentHash, PieceLayout};
@@ -154,4 +155,19 @@ pub struct StoredPart {
     pub stored: u64,
     /// The size of the content in bytes.
     pub size: u64,
+}
+
+/// Why content cannot be shown or stored. Prints as advice.
+#[derive(Debug)]
+pub struct StoreError {
+    /// For people.
+    pub reason: String,
+    /// The reader of the output has closed it, which is no failure of the program.
+    pub is_reader_gone: bool,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
 }

@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use crate::jobs::failure::Failure;
 use crate::jobs::file_pattern::{FilePattern, NameMatcher, last_part};
-use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
+use crate::jobs::job_context::JobContext;
+use crate::jobs::job_step::{JobResult, JobStep};
 use crate::jobs::relay_query::{Query, RelayAnswer};
+use crate::jobs::task_result::TaskResult;
 use crate::jobs::user_event::UserEvent;
 use crate::jobs::wait::Wait;
 use crate::jobs::wanted_file::{ListedContent, WantedFile};

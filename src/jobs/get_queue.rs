@@ -4,7 +4,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::jobs::file_pattern::FilePattern;
-use crate::jobs::job::{FinishedJob, Job, JobResult};
+use crate::jobs::job::Job;
+use crate::jobs::job_step::{FinishedJob, JobResult};
 use crate::jobs::wanted_file::WantedFile;
 use crate::protocol::{FileName, HashPrefix};
 
@@ -173,7 +174,7 @@ impl GetQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::job::TaskResult;
+    use crate::jobs::task_result::TaskResult;
     use crate::jobs::wanted_file::ListedContent;
     use crate::protocol::FileItem;
 

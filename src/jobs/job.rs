@@ -1,34 +1,26 @@
 //! Jobs: the tasks that a user can start, and the state machines that perform them.
 //! A job gets the result of its last step, and returns the next step.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
-use crate::jobs::choice::Choice;
 use crate::jobs::expand::Expand;
 use crate::jobs::failure::Failure;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::file_search::FileSearch;
-use crate::jobs::listed_nodes::ListedNodes;
-use crate::jobs::name_search::{NameSearch, NamesCallback};
-use crate::jobs::node_pool::{NodePool, PoolPeer, PooledRequest, RequestId};
-use crate::jobs::node_tls::NodeTls;
+use crate::jobs::ids::{JobId, RequestId};
+use crate::jobs::job_context::JobContext;
+use crate::jobs::job_step::{FinishedJob, JobResult, JobStep};
+use crate::jobs::name_search::NameSearch;
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::show::Show;
-pub use crate::jobs::task_result::TaskResult;
-use crate::jobs::unreachable_nodes::UnreachableNodes;
-use crate::jobs::user::User;
+use crate::jobs::task_result::TaskResult;
+use crate::jobs::user::NamesCallback;
 use crate::jobs::user_event::UserEvent;
 use crate::jobs::wanted_file::WantedFile;
-use crate::limits::JobLimits;
-use crate::protocol::{FileItem, FileName, NodeAddress, NodeItem, Request};
+use crate::protocol::{FileItem, FileName, NodeAddress};
 use crate::session::requests::ResponsePart;
-
-/// The number of a job. Numbers are not used again while the program runs.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct JobId(pub(crate) u64);
 
 /// A job to start.
 pub enum Job {
@@ -58,175 +50,6 @@ pub(super) enum ActiveJob {
     Fetch(Box<Fetch>),
     Expand(Box<Expand>),
     FindNames(NameSearch),
-}
-
-/// The next step of a job.
-pub(super) enum JobStep {
-    /// Send this query to the relay.
-    Query(Query),
-    /// Wait for responses, or for the deadline.
-    Wait,
-    /// The job is done.
-    Finish(JobResult),
-    /// The job is done. The user did not start it and gets no report.
-    FinishSilently,
-}
-
-/// A job that is done.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FinishedJob {
-    /// The file that it fetched.
-    pub name: Option<FileName<'static>>,
-    /// Whether it found files to fetch.
-    pub is_expansion: bool,
-    /// How it ended.
-    pub result: JobResult,
-}
-
-impl FinishedJob {
-    /// Whether it fetched a file, or found files to fetch.
-    #[must_use]
-    pub fn is_fetch(&self) -> bool {
-        self.is_expansion || self.name.is_some()
-    }
-}
-
-/// How a job ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum JobResult {
-    /// With this result for its task.
-    Task(TaskResult),
-    /// The user can choose one of several contents.
-    Choice(Choice),
-    /// These files are to be fetched.
-    Files(Vec<WantedFile>),
-    /// Messages go through the relay of this index.
-    Relay(usize),
-    /// The reader of the output is gone: there is nothing left to do.
-    ReaderGone,
-}
-
-impl From<TaskResult> for JobStep {
-    fn from(result: TaskResult) -> Self {
-        Self::Finish(JobResult::Task(result))
-    }
-}
-
-/// What the jobs of one user share.
-pub(super) struct JobContext {
-    pub(super) user: Box<dyn User>,
-    pub(super) pool: NodePool,
-    /// Whether the user can choose one of several contents.
-    pub(super) may_choose: bool,
-    /// The addresses of this node, if it is one, by the source that lists it.
-    pub(super) own_addresses: BTreeMap<usize, NodeAddress>,
-    pub(super) limits: JobLimits,
-    /// How often the relay may still be asked for similar names: a long list of missing
-    /// names must not keep it busy.
-    pub(super) similar_searches: u32,
-    /// The nodes that the relay listed last.
-    pub(super) nodes: ListedNodes,
-    /// There is no relay: the addresses in `nodes` are those of the nodes that are asked.
-    pub(super) is_direct: bool,
-    /// Queries go to more than one relay or node.
-    pub(super) has_several_sources: bool,
-    /// Which connections to nodes are encrypted.
-    pub(super) node_tls: NodeTls,
-    /// Whether the response that is being handled arrives encrypted.
-    pub(super) is_encrypted: bool,
-    /// Nodes that could not be reached a moment ago.
-    pub(super) unreachable: UnreachableNodes,
-    /// Requests that the jobs have made and that are not sent yet.
-    pub(super) requests: Vec<PooledRequest>,
-    /// Requests whose responses the jobs do not wait for any longer.
-    pub(super) cancelled: Vec<RequestId>,
-    /// The number of requests to nodes so far.
-    pub(super) requested: u64,
-    /// Set if others fetch pieces from us meanwhile: decides the order of the pieces.
-    pub(super) piece_order: Option<u64>,
-    /// The number of downloads in pieces that have begun or ended.
-    pub(super) partial_revision: u64,
-}
-
-impl JobContext {
-    /// Whether this is the node itself.
-    pub(super) fn is_own(&self, node: NodeAddress) -> bool {
-        self.own_addresses.values().any(|own| *own == node)
-    }
-
-    /// Sends a request to a node; see [`PooledRequest::is_shared`]. Returns its number.
-    pub(super) fn request(
-        &mut self,
-        job: JobId,
-        node: NodeAddress,
-        request: Request<'static>,
-        is_shared: bool,
-    ) -> RequestId {
-        self.push_request(job, node, request, is_shared, false)
-    }
-
-    /// Sends a request on a shared connection that is not repeated if the connection ends.
-    pub(super) fn request_once(
-        &mut self,
-        job: JobId,
-        node: NodeAddress,
-        request: Request<'static>,
-    ) -> RequestId {
-        self.push_request(job, node, request, true, true)
-    }
-
-    /// Identifies another request of a job.
-    pub(super) fn next_request(&mut self, job: JobId) -> RequestId {
-        self.requested += 1;
-        let number = self.requested;
-        RequestId { job, number }
-    }
-
-    fn push_request(
-        &mut self,
-        job: JobId,
-        node: NodeAddress,
-        request: Request<'static>,
-        is_shared: bool,
-        is_repeated: bool,
-    ) -> RequestId {
-        let id = self.next_request(job);
-        self.requests.push(PooledRequest {
-            id,
-            peer: PoolPeer::Node(node),
-            request,
-            is_shared,
-            is_repeated,
-        });
-        id
-    }
-
-    /// A query has no answer.
-    pub(super) fn report_failed_query(&mut self, query: &Query, failure: &Failure<'_>) {
-        self.user.on_event(match self.nodes.first() {
-            Some(node) if self.is_direct && !query.needs_relay() => {
-                UserEvent::NoAnswer(*node, failure)
-            }
-            _ => UserEvent::RelayFailed(query, failure),
-        });
-    }
-
-    /// The position of a node in the relay's list, from 1 on, and the length of the list.
-    pub(super) fn node_number(&self, node: NodeAddress) -> (Option<usize>, usize) {
-        (self.nodes.number(node), self.nodes.len())
-    }
-
-    pub(super) fn set_nodes(&mut self, nodes: Vec<NodeItem>) {
-        if self.is_direct {
-            return;
-        }
-        self.node_tls.on_list();
-        self.nodes = nodes.into();
-        self.user.on_event(UserEvent::Nodes {
-            nodes: &self.nodes,
-            is_merged: self.has_several_sources,
-        });
-    }
 }
 
 impl ActiveJob {

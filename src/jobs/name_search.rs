@@ -1,16 +1,13 @@
 //! The job that finds file names that begin with a prefix, to complete what was typed.
 
-use crate::jobs::job::JobStep;
+use crate::jobs::job_step::JobStep;
+use crate::jobs::user::NamesCallback;
 
 /// The most names that are offered at once.
 const MAX_NAMES: usize = 100;
 /// The most files that are examined: a search also finds names that only contain
 /// the text.
 const MAX_FILES: usize = 10_000;
-
-/// Receives names that begin with a prefix: not all if there are many, none if the
-/// relay gives no list. Without an answer it is dropped.
-pub type NamesCallback = Box<dyn FnOnce(Vec<String>) + Send>;
 
 /// Collects the names that begin with a prefix from a search for it.
 pub(super) struct NameSearch {

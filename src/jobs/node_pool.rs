@@ -8,22 +8,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
-use crate::jobs::job::JobId;
+use crate::jobs::ids::{JobId, RequestId};
 use crate::protocol::{NodeAddress, Request};
 use crate::role::{ConnId, Output, PeerTls, ReadNext, Role};
 use crate::session::requests::RequestQueue;
 
 /// How long a connection is kept without a request.
 const KEEP_TIME: Duration = Duration::from_secs(2);
-
-/// Identifies a request to a node. Numbers are not used again while the program runs.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct RequestId {
-    /// The job that sent it.
-    pub(super) job: JobId,
-    /// The number of requests before it.
-    pub(super) number: u64,
-}
 
 /// The other side of a shared connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

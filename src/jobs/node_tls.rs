@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
-use crate::jobs::job::JobContext;
 use crate::jobs::peer_source::PASSED_OVER_FOR;
 use crate::protocol::{HolderItem, NodeAddress};
 use crate::role::PeerTls;
@@ -45,7 +44,7 @@ impl NodeTls {
     }
 
     /// How to connect to a node, which was listed with an id or without.
-    fn of(&self, node: NodeAddress, listed: Option<KeyId>) -> PeerTls {
+    pub(super) fn of(&self, node: NodeAddress, listed: Option<KeyId>) -> PeerTls {
         let id = self.ids.get(&node).copied().or(listed);
         let allowed = self.allowed.as_ref();
         let id = id.filter(|id| allowed.is_none_or(|allowed| allowed.contains(id)));
@@ -102,13 +101,6 @@ impl NodeTls {
     /// A node has refused plain text. Returns whether to connect to it anew, over TLS.
     pub(super) fn on_refusal(&mut self, node: NodeAddress) -> bool {
         self.mode == TlsMode::Auto && self.tls_only.insert(node)
-    }
-}
-
-impl JobContext {
-    /// How to connect to a node.
-    pub(super) fn node_tls(&self, node: NodeAddress) -> PeerTls {
-        self.node_tls.of(node, self.nodes.id(node))
     }
 }
 

@@ -3,16 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::jobs::job::JobId;
+use crate::jobs::ids::{JobId, QueryId};
 use crate::jobs::merged_answer::merge;
 use crate::jobs::merged_files::MergedFiles;
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::protocol::{FileItem, NodeItem};
 use crate::role::ConnId;
-
-/// The number of a query of a job. Numbers are not used again while the program runs.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct QueryId(pub(super) u64);
 
 /// The most items of one answer that a user sees beside the merged answer.
 const MAX_SHOWN: usize = 16;

@@ -21,16 +21,16 @@ mod transfer;
 use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
-use crate::jobs::content::{ContentInfo, PieceSet};
+use crate::jobs::content::{ContentInfo, PieceSet, StoreError};
 use crate::jobs::failure::Failure;
-use crate::jobs::job::{JobContext, JobId, JobStep};
-use crate::jobs::node_pool::RequestId;
+use crate::jobs::ids::{JobId, RequestId};
+use crate::jobs::job_context::JobContext;
+use crate::jobs::job_step::JobStep;
 use crate::jobs::piece_download::list_request::PieceListRequest;
 use crate::jobs::piece_download::ordered_output::OrderedOutput;
 use crate::jobs::piece_download::piece_map::PieceMap;
 use crate::jobs::piece_download::source::{SourceState, Sources};
 use crate::jobs::piece_download::transfer::{Transfer, TransferPlace};
-use crate::jobs::user::StoreError;
 use crate::jobs::user_event::UserEvent;
 use crate::protocol::{
     ContentHash, ErrorCode, FileName, NodeAddress, PieceLayout, PieceValue, Reply,

@@ -8,7 +8,7 @@ use log::Level;
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
 use crate::jobs::failure::Failure;
-use crate::jobs::open_query::QueryId;
+use crate::jobs::ids::QueryId;
 use crate::limits::JobLimits;
 use crate::protocol::{
     ErrorCode, FileItem, FileName, HolderItem, Item, NodeAddress, NodeItem, Reply, Request, Text,

@@ -1,11 +1,14 @@
 //! The job that shows the user the relay's answer to a query.
 
+use crate::jobs::content::StoreError;
 use crate::jobs::failure::Failure;
 use crate::jobs::file_pattern::NameMatcher;
 use crate::jobs::file_search::FileSearch;
-use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
+use crate::jobs::job_context::JobContext;
+use crate::jobs::job_step::{JobResult, JobStep};
 use crate::jobs::relay_query::{Query, RelayAnswer};
-use crate::jobs::user::{Listing, StoreError};
+use crate::jobs::task_result::TaskResult;
+use crate::jobs::user::Listing;
 use crate::jobs::user_event::UserEvent;
 use crate::protocol::{ErrorCode, FileItem};
 

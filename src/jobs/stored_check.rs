@@ -3,9 +3,10 @@
 
 use std::time::Instant;
 
-use crate::jobs::choice::Offer;
 use crate::jobs::content::{ContentInfo, StoredContent};
-use crate::jobs::job::{JobContext, JobId};
+use crate::jobs::ids::JobId;
+use crate::jobs::job_context::JobContext;
+use crate::jobs::offer::Offer;
 use crate::jobs::user_event::UserEvent;
 use crate::protocol::{ContentHash, FileName};
 

@@ -1,14 +1,12 @@
 //! The user of a client or of a node's console: a person or a program.
 
-use std::fmt;
 use std::os::fd::OwnedFd;
 
 use crate::jobs::content::{
-    ContentInfo, DiscardedContent, Opened, PieceSet, StoredContent, StoredPart,
+    ContentInfo, DiscardedContent, Opened, PieceSet, StoreError, StoredContent, StoredPart,
 };
 use crate::jobs::get_command::OutputSpec;
-use crate::jobs::job::JobId;
-use crate::jobs::name_search::NamesCallback;
+use crate::jobs::ids::JobId;
 use crate::jobs::user_event::UserEvent;
 use crate::protocol::{
     Delivery, FileItem, FileName, HolderItem, NodeAddress, NodeItem, PieceValue,
@@ -142,6 +140,10 @@ pub trait User {
     fn keep(&mut self, job: JobId) -> Option<StoredPart>;
 }
 
+/// Receives names that begin with a prefix: not all if there are many, none if the
+/// relay gives no list. Without an answer it is dropped.
+pub type NamesCallback = Box<dyn FnOnce(Vec<String>) + Send>;
+
 /// An event of the terminal, from the thread of a prompt or of one that writes files, for a
 /// client or a node with a console.
 pub enum TerminalEvent {
@@ -177,21 +179,6 @@ pub enum PromptKind {
     Confirmation,
     /// A message to this node, or to the last sender.
     Message(Option<NodeAddress>),
-}
-
-/// Why content cannot be shown or stored. Prints as advice.
-#[derive(Debug)]
-pub struct StoreError {
-    /// For people.
-    pub reason: String,
-    /// The reader of the output has closed it, which is no failure of the program.
-    pub is_reader_gone: bool,
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
 }
 
 /// A part of an answer.

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use crate::jobs::choice::{Offer, Selection};
-use crate::jobs::content::StoredPart;
+use crate::jobs::content::{StoreError, StoredPart};
 use crate::jobs::failure::Failure;
 use crate::jobs::file_pattern::FilePattern;
-use crate::jobs::job::JobId;
+use crate::jobs::ids::JobId;
+use crate::jobs::offer::{Offer, Selection};
 use crate::jobs::peer_source::PeerSource;
 use crate::jobs::relay_query::Query;
-use crate::jobs::user::StoreError;
 use crate::protocol::{FileName, NodeAddress};
 
 /// An event for the user.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::jobs::job::JobContext;
+use crate::jobs::job_context::JobContext;
 use crate::jobs::user_event::UserEvent;
 
 /// How long it waits before it looks for a node again.

@@ -1,6 +1,7 @@
 //! The words of a line, separated and quoted as in a shell.
 
-use crate::jobs::command::BLANKS;
+/// The characters between words, as on the wire, and at the end of a line.
+pub const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// Splits a line. `'…'` holds any text, `"…"` too but for a backslash, which makes the next
 /// character one of the text.

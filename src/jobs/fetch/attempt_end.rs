@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use crate::close_reason::CloseReason;
 use crate::jobs::attempt::AttemptResult;
 use crate::jobs::candidate::Candidate;
-use crate::jobs::content::DiscardedContent;
+use crate::jobs::content::{DiscardedContent, StoreError};
 use crate::jobs::failure::Failure;
 use crate::jobs::fetch::Fetch;
-use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
-use crate::jobs::node_pool::RequestId;
-use crate::jobs::user::StoreError;
+use crate::jobs::ids::RequestId;
+use crate::jobs::job_context::JobContext;
+use crate::jobs::job_step::{JobResult, JobStep};
+use crate::jobs::task_result::TaskResult;
 use crate::jobs::user_event::UserEvent;
 use crate::session::requests::ResponsePart;
 

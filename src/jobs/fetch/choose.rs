@@ -3,10 +3,13 @@
 use std::time::Instant;
 
 use crate::jobs::candidate::candidates;
-use crate::jobs::choice::{Choice, Offer, Selection, offers};
+use crate::jobs::choice::Choice;
 use crate::jobs::fetch::Fetch;
-use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
+use crate::jobs::job_context::JobContext;
+use crate::jobs::job_step::{JobResult, JobStep};
+use crate::jobs::offer::{Offer, Selection, offers};
 use crate::jobs::stored_check::StoredCheck;
+use crate::jobs::task_result::TaskResult;
 use crate::jobs::user_event::UserEvent;
 use crate::protocol::HolderItem;
 

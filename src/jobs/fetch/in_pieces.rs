@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use crate::jobs::candidate::Candidate;
 use crate::jobs::fetch::Fetch;
-use crate::jobs::job::{JobContext, JobStep};
+use crate::jobs::job_context::JobContext;
+use crate::jobs::job_step::JobStep;
 use crate::jobs::piece_download::{DownloadStep, PieceDownload};
 use crate::protocol::{ContentHash, PieceLayout};
 

@@ -3,9 +3,11 @@
 use std::time::Instant;
 
 use crate::jobs::fetch::Fetch;
-use crate::jobs::job::{JobContext, JobStep, TaskResult};
+use crate::jobs::job_context::JobContext;
+use crate::jobs::job_step::JobStep;
 use crate::jobs::relay_query::Query;
 use crate::jobs::similar_names::SimilarNames;
+use crate::jobs::task_result::TaskResult;
 use crate::jobs::user_event::UserEvent;
 
 impl Fetch {

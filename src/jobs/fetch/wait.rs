@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use crate::jobs::fetch::Fetch;
-use crate::jobs::job::{JobContext, JobStep};
+use crate::jobs::job_context::JobContext;
+use crate::jobs::job_step::JobStep;
 use crate::jobs::relay_query::Query;
 
 impl Fetch {

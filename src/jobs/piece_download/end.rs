@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use crate::jobs::content::StoreError;
 use crate::jobs::failure::Failure;
-use crate::jobs::job::{JobContext, JobResult, JobStep, TaskResult};
+use crate::jobs::job_context::JobContext;
+use crate::jobs::job_step::{JobResult, JobStep};
 use crate::jobs::piece_download::source::{Source, SourceState};
 use crate::jobs::piece_download::{DownloadStep, PieceDownload};
 use crate::jobs::relay_query::Query;
-use crate::jobs::user::StoreError;
+use crate::jobs::task_result::TaskResult;
 use crate::jobs::user_event::UserEvent;
 use crate::protocol::{ErrorCode, HolderItem, NodeAddress};
 

@@ -1,7 +1,7 @@
 //! A node's list of the values of all pieces. It is right if the values fold to the hash
 //! of the content.
 
-use crate::jobs::node_pool::RequestId;
+use crate::jobs::ids::RequestId;
 use crate::protocol::{ContentHash, Item, PieceLayout, PieceValue, Reply};
 use crate::session::requests::ResponsePart;
 

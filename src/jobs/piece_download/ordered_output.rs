@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::jobs::job::JobId;
-use crate::jobs::user::{StoreError, User};
+use crate::jobs::content::StoreError;
+use crate::jobs::ids::JobId;
+use crate::jobs::user::User;
 use crate::protocol::PieceLayout;
 
 /// The output of a content that is written in order.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::jobs::job::JobContext;
+use crate::jobs::job_context::JobContext;
 use crate::jobs::piece_download::PieceDownload;
 use crate::jobs::piece_download::list_request::PieceListRequest;
 use crate::jobs::piece_download::source::SourceState;

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::jobs::failure::Failure;
-use crate::jobs::job::JobContext;
+use crate::jobs::job_context::JobContext;
 use crate::jobs::piece_download::source::SourceState;
 use crate::jobs::piece_download::{DownloadStep, PieceDownload};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::jobs::content::PieceSet;
-use crate::jobs::node_pool::RequestId;
+use crate::jobs::ids::RequestId;
 use crate::protocol::NodeAddress;
 
 /// How often a node may fail in a row before it is given up.

@@ -3,10 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::jobs::content::PieceSet;
-use crate::jobs::job::JobContext;
+use crate::jobs::content::{PieceSet, StoreError};
+use crate::jobs::job_context::JobContext;
 use crate::jobs::piece_download::PieceDownload;
-use crate::jobs::user::StoreError;
 use crate::jobs::user_event::UserEvent;
 
 /// How often the results of a check are taken.

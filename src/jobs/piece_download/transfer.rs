@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::jobs::node_pool::RequestId;
+use crate::jobs::ids::RequestId;
 use crate::protocol::PieceHasher;
 
 /// One request for a piece.

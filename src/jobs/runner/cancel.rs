@@ -1,7 +1,10 @@
 //! How jobs are broken off.
 
-use crate::jobs::job::{ActiveJob, JobId, JobResult, TaskResult};
+use crate::jobs::ids::JobId;
+use crate::jobs::job::ActiveJob;
+use crate::jobs::job_step::JobResult;
 use crate::jobs::runner::JobRunner;
+use crate::jobs::task_result::TaskResult;
 use crate::jobs::user_event::UserEvent;
 use crate::protocol::FileName;
 use crate::role::{Output, Role};

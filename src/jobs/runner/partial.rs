@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 
-use crate::jobs::job::{ActiveJob, JobId};
+use crate::jobs::ids::JobId;
+use crate::jobs::job::ActiveJob;
 use crate::jobs::piece_download::PieceDownload;
 use crate::jobs::runner::JobRunner;
 use crate::jobs::user::User;
