@@ -40,7 +40,7 @@
 //! | Where does a client choose the next node? | `jobs/candidate.rs` has the order, `jobs/fetch.rs` takes the next one; of several nodes at once, `jobs/piece_download/schedule.rs` |
 //! | Where does an interrupted download find out what it still needs? | `download/part_state.rs` reads what is there, `jobs/piece_download/stored_pieces.rs` marks those pieces |
 //! | Where is a secret proven? | by a program in `session/proof_exchange.rs`; `session/access.rs` checks it, and decides who may make which request |
-//! | Where is a byte written to disk? | `download/part_file.rs`, or `download/small_file.rs`; `download/target_file.rs` gives the file its name |
+//! | Where is a byte written to disk? | `download/part_file.rs` by `download/sparse_write.rs`, or `download/small_file.rs`; `download/target_file.rs` gives the file its name |
 //! | Where is a verb added? | `protocol/verb.rs` (its form, meaning and replies), `protocol/request.rs` (its fields), `session/access.rs` (who may use it), the dispatch of `relay/mod.rs` and `node/requests.rs`, protocol.md; a new form of reply also in `protocol/reply.rs` and `session/responder.rs` |
 
 pub mod cli;

@@ -25,6 +25,7 @@ mod resume_tests;
 mod save_error;
 mod save_folder;
 mod small_file;
+mod sparse_write;
 mod target;
 mod target_file;
 

@@ -18,6 +18,7 @@ use crate::download::part_names::PartNames;
 use crate::download::part_state::{LoadedState, PartState, append_piece, append_synced};
 use crate::download::piece_check::PieceCheck;
 use crate::download::save_error::SaveError;
+use crate::download::sparse_write;
 use crate::download::target_file::TargetFile;
 use crate::jobs::{ContentInfo, Opened, PieceSet};
 use crate::protocol::{PieceLayout, PieceValue};
@@ -148,7 +149,7 @@ impl PartFile {
     }
 
     pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        disk_space::write_at(&self.part, offset, bytes)
+        sparse_write::write_at(&self.part, offset, bytes)
     }
 
     /// A piece was written and is right.

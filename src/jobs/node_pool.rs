@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
-use crate::jobs::ids::{JobId, RequestId};
+use crate::jobs::ids::RequestId;
 use crate::protocol::{NodeAddress, Request};
 use crate::role::{ConnId, Output, PeerTls, ReadNext, Role};
 use crate::session::requests::RequestQueue;

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_word_of_a_relay_is_no_proof_of_a_listed_key() {
+    fn the_word_of_a_relay_does_not_replace_a_listed_key() {
         let node = NodeAddress::parse("127.0.0.1 9").expect("an address");
         let [listed, other] = [KeyId::of(b"listed"), KeyId::of(b"other")];
         let list = IdList::parse(&listed.to_string()).expect("a list");

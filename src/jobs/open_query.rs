@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::jobs::ids::{JobId, QueryId};
+use crate::jobs::ids::JobId;
 use crate::jobs::merged_answer::merge;
 use crate::jobs::merged_files::MergedFiles;
 use crate::jobs::relay_query::{Query, RelayAnswer};

@@ -13,7 +13,7 @@ mod ordered_output;
 mod parts;
 mod piece_map;
 mod schedule;
-mod size_proof;
+mod size_check;
 mod source;
 mod stored_pieces;
 mod transfer;
@@ -63,8 +63,8 @@ pub(super) struct PieceDownload {
     was_checked: bool,
     next_check: Option<Instant>,
     transfers: Vec<Transfer>,
-    /// Set as long as the size is not proven, if nodes announce several sizes for the hash:
-    /// until when the last piece must have come, which proves it.
+    /// Set as long as the size is not checked, if nodes announce several sizes for the hash:
+    /// until when the last piece must have come, which shows it.
     size_deadline: Option<Instant>,
     /// Set if the output takes bytes in order only.
     in_order: Option<OrderedOutput>,
@@ -86,7 +86,7 @@ pub(super) struct PieceDownload {
 pub(super) enum DownloadStep {
     /// The next step of its job.
     Job(JobStep),
-    /// No node lists the pieces, or none proves the size: the whole content can only be
+    /// No node lists the pieces, or none shows that its size is right: the whole content can only be
     /// fetched from one node.
     FallBack,
 }
@@ -267,7 +267,7 @@ impl PieceDownload {
                 buffer.extend_from_slice(bytes);
                 Ok(())
             }
-            TransferPlace::Nowhere if is_last => return self.on_size_proof(context, index, now),
+            TransferPlace::Nowhere if is_last => return self.check_size(context, index, now),
             TransferPlace::Nowhere => return JobStep::Wait.into(),
         };
         let result = match (written, is_last) {

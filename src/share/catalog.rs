@@ -75,7 +75,7 @@ impl CatalogEntry {
 impl Catalog {
     /// Replaces all entries, or those `within` a name, by the files of a walk. Calls
     /// `request_hash` for each file that is new or changed, or may be; the
-    /// flag says that the identity is no proof. Compares each file once,
+    /// flag says that the content may have changed although the identity has not. Compares each file once,
     /// because the loop waits. Files that are still being fetched are listed if they are
     /// `is_shared`.
     pub(super) fn update(

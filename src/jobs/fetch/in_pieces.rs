@@ -47,7 +47,7 @@ impl Fetch {
         let job = (self.id, self.name.clone());
         let mut download = PieceDownload::new(context, job, (hash, size), nodes, now);
         if is_disputed {
-            download.require_size_proof(now);
+            download.require_size_check(now);
         }
         let step = self.download.insert(download.into()).advance(context, now);
         Some(self.on_download_step(context, step, now))

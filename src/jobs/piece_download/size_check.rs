@@ -1,4 +1,4 @@
-//! The proof of a size, if nodes announce several sizes for one hash: a list of pieces
+//! The check of a size, if nodes announce several sizes for one hash: a list of pieces
 //! does not say how long the last piece is, but the value of the last piece depends on it.
 //! So that piece is fetched before the output is opened.
 
@@ -9,18 +9,18 @@ use crate::jobs::job_context::JobContext;
 use crate::jobs::piece_download::source::SourceState;
 use crate::jobs::piece_download::{DownloadStep, PieceDownload};
 
-/// How long the nodes with one size may take to prove it. Then it is the turn of those with
+/// How long the nodes with one size may take to show that it is right. Then it is the turn of those with
 /// another size.
-const PROOF_TIME: Duration = Duration::from_secs(10);
+const CHECK_TIME: Duration = Duration::from_secs(10);
 
 impl PieceDownload {
     /// Other nodes announce another size for the hash.
-    pub(in crate::jobs) fn require_size_proof(&mut self, now: Instant) {
-        self.size_deadline = Some(now + PROOF_TIME);
+    pub(in crate::jobs) fn require_size_check(&mut self, now: Instant) {
+        self.size_deadline = Some(now + CHECK_TIME);
     }
 
     /// The last piece has arrived.
-    pub(super) fn on_size_proof(
+    pub(super) fn check_size(
         &mut self,
         context: &mut JobContext,
         index: usize,
@@ -40,7 +40,7 @@ impl PieceDownload {
         self.open_output(context, transfer.source, now)
     }
 
-    /// No node has proven the size: stops all requests.
+    /// No node has shown that its size is right: stops all requests.
     pub(super) fn fall_back(&mut self, context: &mut JobContext) -> DownloadStep {
         let transfers = self.transfers.drain(..).map(|transfer| transfer.id);
         context.cancelled.extend(transfers);
