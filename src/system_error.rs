@@ -1,7 +1,9 @@
-//! An error of the operating system as text.
+//! Errors of the operating system.
 
 use std::fmt;
 use std::io;
+
+use rustix::io::Errno;
 
 /// Prints an error for people: `No such file or directory`, without the number that
 /// the standard library adds.
@@ -12,4 +14,12 @@ impl fmt::Display for Reason<'_> {
         let text = self.0.to_string();
         f.write_str(text.split(" (os error ").next().unwrap_or(&text))
     }
+}
+
+/// Whether the system has no more descriptors or memory.
+pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+    )
 }

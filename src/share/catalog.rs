@@ -7,10 +7,10 @@ use std::time::Instant;
 use crate::node::ShareTotals;
 use crate::protocol::{FileItem, MaybeHash, PieceList, Sha256Digest};
 use crate::share::file_identity::FileIdentity;
-use crate::share::hash_worker::HashResult;
 use crate::share::roots::is_within;
 use crate::share::skipped_entries::{SkipWarnings, SkippedEntries};
 use crate::share::walk::WalkResult;
+use crate::share::worker_messages::HashResult;
 
 /// The files of the last walk.
 #[derive(Default)]

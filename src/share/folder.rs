@@ -18,21 +18,14 @@ use crate::protocol::{FileItem, FileName, FileStat, MaybeHash, PieceList, Sha256
 use crate::quantity::{bytes, integer, seconds};
 use crate::share::catalog::{Catalog, CatalogEntry};
 use crate::share::content_reader::{ContentReader, unavailable};
-use crate::share::hash_worker::{HashRequest, HashResult, HashWorker};
+use crate::share::hash_worker::HashWorker;
 use crate::share::root::Root;
 use crate::share::roots::{Roots, add_error};
-use crate::share::scan_worker::{SCAN_DELAY, ScanResult, ScanWorker};
+use crate::share::scan_worker::{SCAN_DELAY, ScanWorker};
 use crate::share::shared_file::SharedFile;
 use crate::share::walk::{OutOfResources, Walk, WalkResult};
 use crate::share::watch::{FolderWatch, WrittenFiles};
-
-/// A result of a worker thread.
-pub enum ShareUpdate {
-    /// The files of the share.
-    Scan(ScanResult),
-    /// The hash of a file.
-    Hash(HashResult),
-}
+use crate::share::worker_messages::{HashRequest, ScanResult, ShareUpdate};
 
 /// What a folder shares, and the memory for it.
 #[derive(Clone, Copy, Debug, clap::Args)]

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use log::warn;
 
 use crate::logging::OPERATOR;
-use crate::protocol::{ContentHash, PieceList, Sha256Digest};
+use crate::protocol::PieceList;
 use crate::share::file_hasher::FileHashes;
 use crate::share::file_identity::FileIdentity;
-use crate::share::hash_cache_file::{HashCacheFile, Line};
+use crate::share::hash_cache_file::{CacheEntry, HashCacheFile, Line};
 use crate::system_error::Reason;
 
 /// The most lines in the file, and the most bytes. If there are more, and most of them
@@ -29,17 +29,6 @@ pub(super) struct HashCache {
     entries: HashMap<FileIdentity, CacheEntry>,
     /// None if there is no file, or writing to it has failed.
     file: Option<HashCacheFile>,
-}
-
-/// The hash of a content.
-pub(super) struct CacheEntry {
-    pub(super) hash: ContentHash,
-    /// None if it was not computed. Boxed, because most nodes compute none.
-    pub(super) sha256: Option<Box<Sha256Digest>>,
-    /// Where the file has the values of the pieces. None if it has not.
-    pub(super) line: Option<Line>,
-    /// The entry was looked up or inserted since the start.
-    pub(super) is_used: bool,
 }
 
 impl HashCache {
@@ -143,7 +132,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    use crate::protocol::{ContentHasher, PieceLayout};
+    use crate::protocol::{ContentHasher, PieceLayout, Sha256Digest};
 
     fn identity(size: usize, ctime: u32) -> FileIdentity {
         FileIdentity::parse(&format!("1 2 {size} 4 5 {ctime}")).unwrap()

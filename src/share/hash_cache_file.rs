@@ -17,7 +17,6 @@ use rustix::fs::fstat;
 use crate::protocol::{ContentHash, PieceLayout, PieceList, PieceValue, Sha256Digest};
 use crate::share::file_hasher::FileHashes;
 use crate::share::file_identity::FileIdentity;
-use crate::share::hash_cache::CacheEntry;
 
 /// The open file.
 pub(super) struct HashCacheFile {
@@ -35,6 +34,17 @@ pub(super) struct Line {
     offset: u64,
     /// With its end.
     pub(super) length: u32,
+}
+
+/// The hash of a content.
+pub(super) struct CacheEntry {
+    pub(super) hash: ContentHash,
+    /// None if it was not computed. Boxed, because most nodes compute none.
+    pub(super) sha256: Option<Box<Sha256Digest>>,
+    /// Where the file has the values of the pieces. None if it has not.
+    pub(super) line: Option<Line>,
+    /// The entry was looked up or inserted since the start.
+    pub(super) is_used: bool,
 }
 
 impl HashCacheFile {

@@ -5,7 +5,12 @@ use std::cmp::Ordering;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::time::{Duration, Instant};
 
-use crate::share::hash_worker::{HashRequest, REST_TIME};
+use crate::share::worker_messages::HashRequest;
+
+/// A hash is stored on disk only if the file had not changed for this long: the clocks
+/// of some file systems have ticks of two seconds, and a write within the same tick
+/// leaves the identity unchanged.
+pub(super) const REST_TIME: Duration = Duration::from_secs(2);
 
 /// A file is hashed this long after its last change. A second write within the same
 /// tick of the file system's clock would leave its identity unchanged.

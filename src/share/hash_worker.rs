@@ -6,47 +6,20 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use log::debug;
 
 use crate::escaped::Escaped;
 use crate::share::file_hasher::{FileHasher, FileHashes, HashProgress};
-use crate::share::file_identity::FileIdentity;
-use crate::share::folder::ShareUpdate;
 use crate::share::hash_cache::HashCache;
-use crate::share::hash_queue::HashQueue;
-use crate::share::root::Root;
-
-/// A hash is stored on disk only if the file had not changed for this long: the clocks
-/// of some file systems have ticks of two seconds, and a write within the same tick
-/// leaves the identity unchanged.
-pub(super) const REST_TIME: Duration = Duration::from_secs(2);
+use crate::share::hash_queue::{HashQueue, REST_TIME};
+use crate::share::worker_messages::{HashRequest, HashResult, ShareUpdate};
 
 /// The most files that are open at the same time, each put aside for a smaller one.
 const MAX_OPEN: usize = 8;
-
-/// A request for the hash of a file.
-pub(super) struct HashRequest {
-    /// When the share has dropped the root, the request is ignored.
-    pub(super) root: Weak<Root>,
-    pub(super) name: String,
-    pub(super) identity: FileIdentity,
-    /// The content may have changed although the identity has not.
-    pub(super) skips_cache: bool,
-}
-
-/// The result of a hash request.
-#[derive(Debug)]
-pub struct HashResult {
-    pub(super) name: String,
-    pub(super) identity: FileIdentity,
-    /// None if the file could not be read or has changed.
-    pub(super) hashes: Option<FileHashes>,
-}
 
 /// Computes hashes in a thread of its own.
 pub struct HashWorker {
@@ -229,6 +202,7 @@ mod tests {
     use std::sync::{Arc, mpsc};
 
     use crate::protocol::{ContentHash, PieceList};
+    use crate::share::root::Root;
 
     /// Regression: for each of them a slice of the large file was read.
     #[test]

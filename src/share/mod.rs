@@ -14,6 +14,7 @@
 //!   inotify(7) reports a change.
 //! - [`HashWorker`], `hash_queue`, `file_hasher`, `hash_cache`, `hash_cache_file`: a
 //!   thread that computes hashes, the order in which it does, and the hashes on disk.
+//! - `worker_messages`: what the share asks both threads, and what they answer.
 
 mod catalog;
 mod content_cache;
@@ -33,8 +34,10 @@ mod shared_file;
 mod skipped_entries;
 mod walk;
 mod watch;
+mod worker_messages;
 
-pub use folder::{Folder, FolderSettings, ShareUpdate};
+pub use folder::{Folder, FolderSettings};
 pub use hash_worker::HashWorker;
 pub use scan_worker::ScanWorker;
 pub use shared_file::SharedFile;
+pub use worker_messages::ShareUpdate;

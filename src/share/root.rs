@@ -16,8 +16,7 @@ use crate::logging::OPERATOR;
 use crate::share::file_identity::FileIdentity;
 use crate::share::open_beneath::{READ_FLAGS, RegularFile, Resolver};
 use crate::share::shared_file::is_on_blocks;
-use crate::share::walk::is_out_of_resources;
-use crate::system_error::Reason;
+use crate::system_error::{Reason, is_out_of_resources};
 
 /// An open folder, and the mapping between shared names and paths in the folder.
 /// Paths are relative to the folder; its own path is empty.

@@ -7,10 +7,10 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::share::folder::ShareUpdate;
 use crate::share::roots::Roots;
-use crate::share::walk::{OutOfResources, Walk, WalkResult};
-use crate::share::watch::{FolderWatch, WrittenFiles};
+use crate::share::walk::Walk;
+use crate::share::watch::FolderWatch;
+use crate::share::worker_messages::{ScanResult, ShareUpdate};
 
 /// The shortest time between the request for a scan and its start, so that one scan
 /// sees changes that come together. After a longer scan, the thread pauses for as long
@@ -19,17 +19,6 @@ pub(super) const SCAN_DELAY: Duration = Duration::from_millis(500);
 
 /// How often the paths of the roots are looked up: they may lead elsewhere.
 const PATH_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The result of a scan.
-pub struct ScanResult {
-    /// The roots for which the scan was requested. The share may have other roots by now.
-    pub(super) requested: Arc<Roots>,
-    /// The roots that were scanned.
-    pub(super) roots: Arc<Roots>,
-    /// The files that were written before the scan.
-    pub(super) written: WrittenFiles,
-    pub(super) walk: Result<WalkResult, OutOfResources>,
-}
 
 /// Scans a share in a thread of its own.
 pub struct ScanWorker {

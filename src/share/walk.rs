@@ -15,7 +15,7 @@ use crate::share::root::{Root, device_on_blocks};
 use crate::share::roots::Roots;
 use crate::share::skipped_entries::SkippedEntries;
 use crate::share::watch::{FolderWatch, WatchId, WrittenFiles};
-use crate::system_error::Reason;
+use crate::system_error::{Reason, is_out_of_resources};
 
 /// A walk through the folders of a share.
 pub(super) struct Walk<'a> {
@@ -315,12 +315,4 @@ fn is_readable(folder: &Dir, entry: &DirEntry, stat: &Stat) -> bool {
     let access = |folder| accessat(folder, entry.file_name(), Access::READ_OK, AtFlags::EACCESS);
     // Other errors are told when the file is opened.
     folder.fd().and_then(access) != Err(Errno::ACCESS)
-}
-
-/// Whether the system has no more descriptors or memory.
-pub(super) fn is_out_of_resources(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
-    )
 }
