@@ -18,6 +18,7 @@ mod report;
 mod requests;
 mod session;
 mod share;
+mod update_request;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,12 +29,13 @@ pub use console::{Console, HELP};
 pub use event::{NodeEvent, NodeReport};
 pub use node_message::NodeMessage;
 pub use registrar::Registrar;
-pub use relay_update::{RelayUpdate, UpdateRequest};
+pub use relay_update::RelayUpdate;
 pub use session::NodeSession;
 pub use share::{
     ComputedValues, FileContent, FileRevision, ListedFile, MAX_SMALL, Share, ShareTotals,
     SmallContent, Unavailable,
 };
+pub use update_request::UpdateRequest;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::node::relay_contact::RelayContact;

@@ -4,18 +4,9 @@
 use std::collections::BTreeMap;
 use std::ops::{Bound, RangeInclusive};
 
-use crate::node::relay_update::UpdateRequest;
 use crate::node::share::{ListedFile, Share};
-use crate::protocol::{FileName, MAX_LISTED_FILES, MaybeHash, Request};
-
-/// What is announced of a file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FileVersion {
-    size: u64,
-    hash: MaybeHash,
-    /// Its SHA-256 is known. The hash decides which one it is.
-    has_sha256: bool,
-}
+use crate::node::update_request::{FileVersion, UpdateRequest};
+use crate::protocol::{FileName, MAX_LISTED_FILES, Request};
 
 /// Whether the relay takes digests. A relay of an older version closes a connection with
 /// many unknown requests, so the first digest of a record is sent alone.
@@ -154,15 +145,5 @@ impl DigestSupport {
             }
         }
         false
-    }
-}
-
-impl From<&ListedFile<'_>> for FileVersion {
-    fn from(file: &ListedFile<'_>) -> Self {
-        Self {
-            size: file.size,
-            hash: file.hash,
-            has_sha256: file.sha256.is_some(),
-        }
     }
 }

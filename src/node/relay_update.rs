@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::node::event::relay_error;
-use crate::node::relay_record::FileVersion;
 use crate::node::share::Share;
+use crate::node::update_request::UpdateRequest;
 use crate::node::{ANNOUNCE_DELAY, Node, NodeEvent};
 use crate::protocol::{Registered, Reply, Request};
 use crate::role::{Context, Input, ReadNext};
@@ -33,21 +33,6 @@ pub(super) enum UpdateState {
     Unregistering,
     /// The relay has answered `REGISTER`, and no files are to be announced.
     Done,
-}
-
-/// A request of an update.
-#[derive(Debug)]
-pub enum UpdateRequest {
-    /// `REGISTER`
-    Register,
-    /// `UNREGISTER`
-    Unregister,
-    /// `SHARE`: a new or changed file.
-    Share(Box<str>, FileVersion),
-    /// `SHAREDIGEST`: the digest of a file that is announced before it.
-    ShareDigest(Box<str>),
-    /// `UNSHARE`: a removed file.
-    Unshare(Box<str>),
 }
 
 impl RelayUpdate {
