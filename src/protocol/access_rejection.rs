@@ -3,7 +3,6 @@
 use std::fmt;
 
 use crate::protocol::error_code::ErrorCode;
-use crate::protocol::rejection::Rejection;
 use crate::tls::KeyId;
 
 /// Why a client may not use a server. Prints as the text of the reply.
@@ -40,12 +39,6 @@ impl AccessRejection {
             Self::TooManyGuesses(_) => ErrorCode::SLOW_DOWN,
             Self::IdRequired | Self::IdNotAllowed(_) | Self::IdDenied(_) => ErrorCode::NOT_ALLOWED,
         }
-    }
-}
-
-impl From<AccessRejection> for Rejection {
-    fn from(rejection: AccessRejection) -> Self {
-        Self::Access(rejection)
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::protocol::fields::{ParseError, is_blank};
+use crate::protocol::token::{Cookie, Tag, Token};
 use crate::protocol::verb::Verb;
 
 /// The longest datagram that the programs send, in bytes: common networks do not
@@ -18,75 +19,11 @@ pub const MAX_DATAGRAM: usize = 1200;
 /// length of the request: a forged source address must not amplify traffic.
 pub const MAX_AMPLIFICATION: usize = 3;
 
-/// A token that a server sends to an address and expects back from it. Opaque to
-/// clients.
-pub type Cookie = Token<16>;
-
-/// A token by which a client recognises the reply to a datagram.
-pub type Tag = Token<8>;
-
 /// Stands for the cookie of a sender that has none yet.
 const NO_COOKIE: &str = "-";
 
 /// The first word of a datagram with a cookie.
 const COOKIE: &str = "COOKIE";
-
-/// One to `MAX` ASCII letters or digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Token<const MAX: usize> {
-    bytes: [u8; MAX],
-    length: u8,
-}
-
-impl<const MAX: usize> Token<MAX> {
-    /// The letters and digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        // The parser accepts ASCII only.
-        std::str::from_utf8(&self.bytes[..self.length.into()]).unwrap_or_default()
-    }
-}
-
-impl<const MAX: usize> FromStr for Token<MAX> {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        let is_short = (1..=MAX).contains(&text.len());
-        if !is_short || !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(ParseError);
-        }
-        let mut bytes = [0; MAX];
-        bytes[..text.len()].copy_from_slice(text.as_bytes());
-        Ok(Self {
-            bytes,
-            length: text.len() as u8,
-        })
-    }
-}
-
-impl From<u32> for Tag {
-    /// Eight hex digits.
-    fn from(number: u32) -> Self {
-        let mut bytes = [0; 8];
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            let digit = number >> (28 - 4 * index) & 0xf;
-            *byte = b"0123456789abcdef"[digit as usize];
-        }
-        Self { bytes, length: 8 }
-    }
-}
-
-impl<const MAX: usize> fmt::Display for Token<MAX> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl<const MAX: usize> fmt::Debug for Token<MAX> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// The text before the first request of a datagram: `COOKIE c.tag`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]

@@ -8,7 +8,6 @@ use nom::combinator::{map_opt, map_res};
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
-use crate::protocol::datagram::Token;
 use crate::protocol::hash::{ContentHash, MaybeHash};
 
 pub(super) fn is_blank(c: char) -> bool {
@@ -45,11 +44,6 @@ pub(super) fn hash(input: &str) -> IResult<&str, MaybeHash> {
 
 /// The next field as a hash that is known.
 pub(super) fn known_hash(input: &str) -> IResult<&str, ContentHash> {
-    map_res(field, str::parse).parse(input)
-}
-
-/// The next field as a cookie or a tag.
-pub(super) fn token<const MAX: usize>(input: &str) -> IResult<&str, Token<MAX>> {
     map_res(field, str::parse).parse(input)
 }
 

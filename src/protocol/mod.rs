@@ -34,13 +34,12 @@ mod request;
 mod reverse_text;
 mod secret;
 mod text;
+mod token;
 mod verb;
 
 pub use access_rejection::AccessRejection;
 pub use address::{AddressError, ClaimedIp, NodeAddress, Port, address_group, canonical};
-pub use datagram::{
-    Cookie, DatagramHeader, MAX_AMPLIFICATION, MAX_DATAGRAM, RequestDatagram, Tag, Token,
-};
+pub use datagram::{DatagramHeader, MAX_AMPLIFICATION, MAX_DATAGRAM, RequestDatagram};
 pub use digest::Sha256Digest;
 pub use error_code::ErrorCode;
 pub use fields::ParseError;
@@ -62,6 +61,7 @@ pub use request::Request;
 pub(crate) use reverse_text::append_number;
 pub use secret::{Proof, Prover, SecretError, SharedSecret};
 pub use text::{Delivery, Text, TextError};
+pub use token::{Cookie, Tag, Token};
 pub use verb::{ServerKind, Verb};
 
 /// The default limit on the length of a line, with its end, in bytes.

@@ -232,6 +232,12 @@ impl Rejection {
     }
 }
 
+impl From<AccessRejection> for Rejection {
+    fn from(rejection: AccessRejection) -> Self {
+        Self::Access(rejection)
+    }
+}
+
 /// The text of [`Rejection::TooManyFilesAtAddress`].
 const FAIR_SHARE: &str =
     "the nodes at your address share too many files; the rest of the room is for others";

@@ -6,14 +6,14 @@ use std::io::Write;
 
 use nom::Parser;
 
-use crate::protocol::datagram::{Cookie, Tag};
 use crate::protocol::digest::Sha256Digest;
 use crate::protocol::error_code::ErrorCode;
-use crate::protocol::fields::{ParseError, field, hash, number, signed_number, token, trim};
+use crate::protocol::fields::{ParseError, field, hash, number, signed_number, trim};
 use crate::protocol::file_parts::FileParts;
 use crate::protocol::hash::{ContentHash, MaybeHash};
 use crate::protocol::item::ItemKind;
 use crate::protocol::reverse_text::append_number;
+use crate::protocol::token::{Cookie, Tag, token};
 
 /// The first line of an answer. Its counts say how many lines or bytes follow.
 ///
