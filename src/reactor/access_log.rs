@@ -1,7 +1,6 @@
 //! The log of requests: a line when a connection ends, and one when a file is sent or its
 //! transfer breaks off. The name of a file comes last, so that nothing after it can be forged.
 
-use std::fmt;
 use std::net::SocketAddr;
 
 use log::Level;
@@ -9,50 +8,9 @@ use log::Level;
 use crate::escaped::Escaped;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Connection, Origin, Phase};
+use crate::reactor::file_transfer::NANOS_PER_MS;
 use crate::reactor::transport::Transport;
-use crate::role::{FileProgress, FileRequest, Role};
-
-const NANOS_PER_MS: u64 = 1_000_000;
-
-/// A part of a file that is being sent, and the request for it.
-pub(super) struct FileTransfer {
-    request: FileRequest,
-    length: u64,
-    /// When it was queued, in nanoseconds since the start of the loop.
-    queued_at: u64,
-}
-
-impl FileTransfer {
-    /// `length` bytes that are queued now.
-    pub(super) fn new(request: FileRequest, length: u64, now: u64) -> Self {
-        Self {
-            request,
-            length,
-            queued_at: now,
-        }
-    }
-
-    /// How much is sent if `unsent` bytes are left.
-    pub(super) fn progress(&self, unsent: u64) -> FileProgress {
-        FileProgress {
-            name: self.request.name.clone(),
-            sent: self.length - unsent,
-            length: self.length,
-        }
-    }
-
-    /// Logs the end of the transfer: `unsent` bytes are left, because of `reason`.
-    pub(super) fn log(&self, peer: SocketAddr, unsent: u64, now: u64, reason: impl fmt::Display) {
-        let (FileRequest { verb, name }, length) = (&self.request, self.length);
-        let bytes = length - unsent;
-        let ms = now.saturating_sub(self.queued_at) / NANOS_PER_MS;
-        let escaped = Escaped::text(name);
-        log::info!(
-            peer:%, verb = *verb, name = &**name, length, bytes, ms, reason:%;
-            "{peer}: {verb}, {bytes} of {length} B sent, {ms} ms, {reason}: {escaped}"
-        );
-    }
-}
+use crate::role::Role;
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Logs the transfers that a closed connection breaks off.

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 
 use crate::close_reason::CloseReason;
+use crate::reactor::readiness::InputLeft;
 use crate::reactor::tls_session::TlsSession;
 use crate::reactor::transport::{Transport, unless_blocked};
 use crate::tls::TlsError;
@@ -12,17 +13,6 @@ use crate::tls::TlsError;
 pub(super) struct ByteStream<'a, T> {
     transport: &'a mut T,
     tls: Option<&'a mut TlsSession>,
-}
-
-/// How much input a read has left over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum InputLeft {
-    /// None: another event announces more.
-    None,
-    /// None, unless the end of input.
-    Unlikely,
-    /// Perhaps some.
-    Likely,
 }
 
 impl<'a, T> ByteStream<'a, T> {

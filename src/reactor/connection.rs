@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::close_reason::CloseReason;
 use crate::reactor::address_groups::{GroupId, OUTBOUND};
-use crate::reactor::byte_stream::{ByteStream, InputLeft, close_reason};
+use crate::reactor::byte_stream::{ByteStream, close_reason};
 use crate::reactor::outbox::{self, MemoryUsage, Outbox};
-use crate::reactor::readiness::{EndOfInput, Readiness};
+use crate::reactor::readiness::{EndOfInput, InputLeft, Readiness};
 use crate::reactor::tls_session::TlsSession;
 use crate::reactor::transport::{Transport, unless_blocked};
 use crate::role::SendableFile;

@@ -30,6 +30,7 @@ mod connectors;
 mod datagrams;
 mod deadlines;
 mod descriptors;
+mod file_transfer;
 mod handle;
 mod handshakes;
 mod listener;

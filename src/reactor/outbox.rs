@@ -9,8 +9,8 @@ use memchr::memchr;
 use rustix::io::Errno;
 
 use crate::close_reason::CloseReason;
-use crate::reactor::access_log::FileTransfer;
 use crate::reactor::byte_stream::{ByteStream, close_reason};
+use crate::reactor::file_transfer::FileTransfer;
 use crate::reactor::transport::{Transport, unless_blocked};
 use crate::role::{FileRequest, SendableFile};
 

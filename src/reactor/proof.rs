@@ -5,8 +5,9 @@ use std::io::{self, ErrorKind};
 
 use crate::close_reason::CloseReason;
 use crate::protocol::SharedSecret;
-use crate::reactor::byte_stream::{InputLeft, close_reason};
+use crate::reactor::byte_stream::close_reason;
 use crate::reactor::connection::Connection;
+use crate::reactor::readiness::InputLeft;
 use crate::reactor::transport::{Transport, unless_blocked};
 use crate::role::SendableFile;
 use crate::session::proof_exchange::{ProofError, ProofExchange};

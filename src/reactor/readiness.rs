@@ -25,6 +25,17 @@ pub(super) enum EndOfInput {
     Reached,
 }
 
+/// How much input a read has left over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum InputLeft {
+    /// None: another event announces more.
+    None,
+    /// None, unless the end of input.
+    Unlikely,
+    /// Perhaps some.
+    Likely,
+}
+
 impl Readiness {
     /// Records what an event reports.
     pub(super) fn record(&mut self, event: StreamEvent) {

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use rustls::Connection as RustlsConnection;
 
-use crate::reactor::byte_stream::InputLeft;
+use crate::reactor::readiness::InputLeft;
 use crate::reactor::transport::Transport;
 use crate::session::proof_exchange::ProofExchange;
 use crate::tls::{ConnectionSecurity, TlsError};
