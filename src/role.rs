@@ -17,7 +17,7 @@ pub use peer_tls::PeerTls;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::histogram::TimeHistogram;
-use crate::protocol::OtherProtocol;
+use crate::protocol::{ConnectionItem, OtherProtocol, canonical};
 use crate::tls::ConnectionSecurity;
 
 /// Identifies a connection for the lifetime of the process: slots are reused,
@@ -247,6 +247,21 @@ pub struct ConnectionInfo {
     pub verb: Option<&'static str>,
     /// The large file that is being sent to it.
     pub file: Option<FileProgress>,
+}
+
+impl ConnectionInfo {
+    /// Its line in the answer to `CONNECTIONS`.
+    pub(crate) fn item(&self) -> ConnectionItem<'_> {
+        ConnectionItem {
+            ip: canonical(self.peer.ip()),
+            port: self.peer.port(),
+            seconds: self.age.as_secs(),
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            rate: self.rate,
+            verb: self.verb.unwrap_or("-"),
+        }
+    }
 }
 
 /// How much of a file, or of a part of it, is sent.

@@ -3,7 +3,10 @@
 //! A handler answers each request by one call of a [`Responder`] and returns its
 //! result: how to read on. The calls carry values, never text of the wire. A refusal
 //! is written in the language of the connection, other replies here as lines; see
-//! [`crate::session::http::reply`] for those in HTTP.
+//! `responder/http.rs` for those in HTTP.
+
+mod asset;
+mod http;
 
 use std::fmt;
 use std::ops::Range;
@@ -17,9 +20,9 @@ use crate::protocol::{
 };
 use crate::role::{ConnId, Output, ReadNext, Role, UdpPeer};
 use crate::session::datagram_budget::DatagramBudget;
-use crate::session::http::reply::RETRY_SOON;
 use crate::session::http::{HttpContext, Status};
 use crate::session::line_codec::{RenderedList, write_line, write_list, write_reply};
+use crate::session::responder::http::RETRY_SOON;
 
 /// A rendered reply up to this size is copied; a longer one is shared.
 const MAX_COPIED: usize = 16 * 1024;

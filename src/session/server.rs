@@ -1,6 +1,8 @@
 //! The server side of a connection: input into requests. Answers what is not a
 //! request, and knows nothing of what the requests do.
 
+mod http;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Instant, SystemTime};
@@ -9,8 +11,8 @@ use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::counted::Counted;
 use crate::figure::Figure;
 use crate::protocol::{
-    ConnectionItem, Count, FileName, NodeAddress, OtherProtocol, Port, Rejection, Reply, Request,
-    RequestError, Tag, Verb, canonical,
+    Count, FileName, NodeAddress, OtherProtocol, Port, Rejection, Reply, Request, RequestError,
+    Tag, Verb, canonical,
 };
 use crate::role::{
     ConnId, ConnectionInfo, Context, FramingError, Input, LastRequest, ReadNext, Role, Traffic,
@@ -358,20 +360,7 @@ pub(crate) fn write_connections(total: u64, connections: &[ConnectionInfo], text
     let count = Count::truncated(connections.len() as u64, total);
     write_line(text, Reply::Connections(count));
     for connection in connections {
-        write_line(text, connection_item(connection));
-    }
-}
-
-/// A line of that list.
-pub(crate) fn connection_item(connection: &ConnectionInfo) -> ConnectionItem<'_> {
-    ConnectionItem {
-        ip: canonical(connection.peer.ip()),
-        port: connection.peer.port(),
-        seconds: connection.age.as_secs(),
-        bytes_in: connection.bytes_in,
-        bytes_out: connection.bytes_out,
-        rate: connection.rate,
-        verb: connection.verb.unwrap_or("-"),
+        write_line(text, connection.item());
     }
 }
 

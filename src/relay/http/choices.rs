@@ -8,7 +8,7 @@ use crate::relay::RelayRequest;
 use crate::relay::http::api::hash_value;
 use crate::relay::http::contents::Content;
 use crate::role::ReadNext;
-use crate::session::http::error::ErrorFormat;
+use crate::session::http::ErrorFormat;
 use crate::session::http::{Document, HttpRequest, Status};
 use crate::web::text::path;
 use crate::web::{ContentRow, ContentsPage, content_query};

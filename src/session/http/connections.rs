@@ -7,7 +7,6 @@ use crate::counted::Counted;
 use crate::protocol::ConnectionItem;
 use crate::role::ConnectionInfo;
 use crate::session::http::{Document, HttpContext, Status};
-use crate::session::server;
 use crate::web::{ConnectionRow, ConnectionsPage};
 
 /// In which form a client gets the list.
@@ -32,7 +31,7 @@ impl ConnectionsView {
         connections: &[ConnectionInfo],
         text: &mut Vec<u8>,
     ) {
-        let items = connections.iter().map(server::connection_item);
+        let items = connections.iter().map(ConnectionInfo::item);
         let document = match self {
             Self::Page { host, path } => {
                 let rows = items.map(|item| ConnectionRow {

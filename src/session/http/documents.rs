@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::figure::Figure;
 use crate::histogram::TimeHistogram;
-use crate::session::http::response::{Document, Status};
+use crate::session::http::response::Document;
+use crate::session::http::status::Status;
 use crate::web::PAGE_TYPE;
 use crate::web::metrics::{METRICS_TYPE, metrics};
 

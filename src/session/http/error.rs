@@ -6,7 +6,8 @@ use askama::Template;
 
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
-use crate::session::http::response::Status;
+use crate::session::http::context::ErrorFormat;
+use crate::session::http::status::Status;
 use crate::web::{ErrorPage, PAGE_TYPE};
 
 /// Why a server does not execute a request in HTTP. Prints as a sentence for people.
@@ -83,20 +84,12 @@ impl fmt::Display for HttpError {
     }
 }
 
-/// In which form a client wants to be told of an error.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) enum ErrorFormat {
-    /// One line, for a terminal.
-    #[default]
-    Text,
-    /// A page, for a browser.
-    Html,
-    /// An object, for a program.
-    Json,
-}
-
 /// The media type and the content of the response to an error.
-pub(super) fn render(format: ErrorFormat, status: Status, text: &str) -> (&'static str, String) {
+pub(in crate::session) fn render(
+    format: ErrorFormat,
+    status: Status,
+    text: &str,
+) -> (&'static str, String) {
     let (code, phrase) = (status.code(), status.phrase());
     match format {
         ErrorFormat::Text => ("text/plain; charset=utf-8", format!("{code} {text}\n")),

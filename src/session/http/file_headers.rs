@@ -95,12 +95,12 @@ impl FileHeaders {
     }
 
     /// In bytes.
-    pub(super) fn size(&self) -> u64 {
+    pub(in crate::session) fn size(&self) -> u64 {
         self.size
     }
 
     /// What the conditions of a request are compared with.
-    pub(super) fn representation(&self) -> Representation<'_> {
+    pub(in crate::session) fn representation(&self) -> Representation<'_> {
         Representation {
             size: self.size,
             modified: self.modified,
@@ -109,18 +109,18 @@ impl FileHeaders {
     }
 
     /// The lines for all of the file, each with its end.
-    pub(super) fn lines_of_whole(&self) -> &str {
+    pub(in crate::session) fn lines_of_whole(&self) -> &str {
         &self.lines
     }
 
     /// The lines without the length of the content, each with its end.
-    pub(super) fn lines(&self) -> &str {
+    pub(in crate::session) fn lines(&self) -> &str {
         &self.lines[..self.length_start]
     }
 }
 
 /// How a browser treats a file, and under which name it saves the file (RFC 6266).
-pub(super) fn disposition(name: &str, media_type: &str) -> String {
+pub(in crate::session) fn disposition(name: &str, media_type: &str) -> String {
     let is_active = ACTIVE_TYPES.iter().any(|kind| media_type.contains(kind));
     let kind = if is_active { "attachment" } else { "inline" };
     let name = name.rsplit('/').next().unwrap_or(name);

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use base64::Engine;
@@ -12,7 +11,8 @@ use httparse::Header;
 use percent_encoding::percent_decode_str;
 
 use crate::session::http::conditions::Conditions;
-use crate::session::http::error::{ErrorFormat, HttpError};
+use crate::session::http::context::{ErrorFormat, HttpContext};
+use crate::session::http::error::HttpError;
 use crate::session::http::settings::HttpSettings;
 
 /// The most headers of a request.
@@ -34,45 +34,6 @@ pub(crate) struct HttpRequest<'h> {
     /// Which part of a file is to be sent, and when.
     pub(crate) conditions: Conditions<'h>,
     authorization: Option<&'h str>,
-}
-
-/// What the response depends on, apart from its content. It outlives the request if the
-/// response takes time.
-#[derive(Clone, Debug)]
-pub(crate) struct HttpContext {
-    /// The response has no content.
-    pub(crate) is_head: bool,
-    /// The connection stays open after the response.
-    pub(crate) keeps_alive: bool,
-    /// The client speaks HTTP/1.0.
-    pub(crate) is_http_10: bool,
-    /// The client reads content that is compressed with gzip.
-    pub(crate) accepts_gzip: bool,
-    pub(crate) error_format: ErrorFormat,
-    /// Pages of this origin may read the response.
-    pub(crate) cors: Option<Arc<str>>,
-    /// When the response is sent.
-    pub(crate) time: SystemTime,
-}
-
-impl HttpContext {
-    /// The method of the request.
-    pub(crate) fn method(&self) -> &'static str {
-        if self.is_head { "HEAD" } else { "GET" }
-    }
-
-    /// For a request that was not understood: the connection closes.
-    pub(crate) fn failed(time: SystemTime) -> Self {
-        Self {
-            is_head: false,
-            keeps_alive: false,
-            is_http_10: false,
-            accepts_gzip: false,
-            error_format: ErrorFormat::default(),
-            cors: None,
-            time,
-        }
-    }
 }
 
 impl<'h> HttpRequest<'h> {

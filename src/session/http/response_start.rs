@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use httpdate::HttpDate;
 
-use crate::session::http::request::HttpContext;
-use crate::session::http::response::Status;
+use crate::session::http::context::HttpContext;
+use crate::session::http::status::Status;
 
 thread_local! {
     static LAST: RefCell<(Option<ResponseStart>, Vec<u8>)> = const { RefCell::new((None, Vec::new())) };

@@ -4,14 +4,13 @@ use std::borrow::Cow;
 
 use crate::role::{ReadNext, Role};
 use crate::session::http::conditions::{Representation, SelectedPart};
-use crate::session::http::request::HttpRequest;
-use crate::session::http::response::{Document, Status};
+use crate::session::http::{Document, HttpRequest, Status};
 use crate::session::responder::Responder;
 use crate::web::Asset;
 
 impl<R: Role> Responder<'_, R> {
     /// Answers the request if it is for an asset of the pages. Every server has the same.
-    pub(super) fn asset(&mut self, request: &HttpRequest<'_>) -> Option<ReadNext> {
+    pub(in crate::session) fn asset(&mut self, request: &HttpRequest<'_>) -> Option<ReadNext> {
         let query = Some(request.query).filter(|_| request.path == "/");
         let (asset, hash) = query.and_then(Asset::find)?;
         let tag = format!("\"{}\"", asset.hash);

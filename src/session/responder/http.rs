@@ -1,85 +1,29 @@
-//! Answers requests in HTTP.
+//! The replies in HTTP.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
 use std::ops::Range;
-use std::time::SystemTime;
 
 use crate::close_reason::CloseReason;
 use crate::protocol::{AccessRejection, ErrorCode};
-use crate::role::{FramingError, Input, ReadNext, Role};
-use crate::session::ServerSession;
+use crate::role::{ReadNext, Role};
 use crate::session::http::conditions::{Conditions, SelectedPart};
 use crate::session::http::error::{self, HttpError};
 use crate::session::http::file_headers::{FileHeaders, disposition};
-use crate::session::http::request::{HttpContext, HttpRequest};
-use crate::session::http::response::{Document, ResponseHead, Status};
-use crate::session::http::settings::HttpSettings;
+use crate::session::http::response::ResponseHead;
+use crate::session::http::{Document, HttpContext, Status};
 use crate::session::responder::{ReplyDestination, Responder};
 use crate::web::text;
 
 /// The header of a refusal that may be over soon.
-pub(in crate::session) const RETRY_SOON: (&str, Cow<'static, str>) =
-    ("Retry-After", Cow::Borrowed("1"));
+pub(super) const RETRY_SOON: (&str, Cow<'static, str>) = ("Retry-After", Cow::Borrowed("1"));
 
 /// How a client shows the secret (RFC 7617).
 const CHALLENGE: &str = "Basic realm=\"Peerline\", charset=\"UTF-8\"";
 
 /// A document of more bytes ends the turn of its connection.
 const LONG_DOCUMENT: usize = 4096;
-
-impl ServerSession {
-    /// Reads a request in HTTP, and prepares `reply` for it. Input that is no request, and
-    /// requests that are not allowed, are answered here; so are those for the files of the pages.
-    ///
-    /// # Errors
-    /// There is no request to execute: how to read on.
-    pub(crate) fn read_http<'h, R: Role>(
-        &mut self,
-        input: Input<'h>,
-        settings: &HttpSettings,
-        time: SystemTime,
-        reply: &mut Responder<'_, R>,
-    ) -> Result<HttpRequest<'h>, ReadNext> {
-        let (context, request) = match input {
-            Input::HttpHead(head) => HttpRequest::parse(head, settings, time),
-            Input::UnencryptedHttpHead(head) => {
-                let (context, request) = HttpRequest::parse(head, settings, time);
-                let refuse = |request: HttpRequest<'_>| {
-                    Err(HttpError::TlsRequired(request.encrypted_address()))
-                };
-                (context, request.and_then(refuse))
-            }
-            Input::HttpError(error) => (HttpContext::failed(time), Err(error.into())),
-            Input::Connected
-            | Input::Resumed
-            | Input::Line(_)
-            | Input::Body(_)
-            | Input::FramingError(_) => return Err(ReadNext::Line),
-        };
-        self.count_request();
-        reply.speak_http(context);
-        let request = request.map_err(|error| reply.http_error(&error))?;
-        match reply.asset(&request) {
-            Some(next) => Err(next),
-            None => Ok(request),
-        }
-    }
-}
-
-impl From<FramingError> for HttpError {
-    fn from(error: FramingError) -> Self {
-        match error {
-            FramingError::LineTooLong => Self::HeadTooLong,
-            FramingError::LineTimeout => Self::Timeout,
-            FramingError::UnexpectedEof
-            | FramingError::SlowReceiver
-            | FramingError::TlsRequired
-            | FramingError::OtherProtocol(_) => Self::Malformed("the request is not complete"),
-        }
-    }
-}
 
 impl<R: Role> Responder<'_, R> {
     /// Answers the current request in HTTP.
