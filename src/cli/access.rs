@@ -7,7 +7,7 @@ use std::sync::Arc;
 use log::{error, info};
 
 use crate::cli::secret::SecretArgs;
-use crate::cli::tls::ServerTls;
+use crate::cli::tls::{ServerTls, required};
 use crate::cli::{Exit, StartupError, signals};
 use crate::counted::Counted;
 use crate::logging::OPERATOR;
@@ -82,18 +82,6 @@ impl ClientAccessArgs {
         let identity = identity.map_err(|error| StartupError::new(Exit::System, error))?;
         Ok(Some(Certificates::new(identity)))
     }
-}
-
-/// The mode of TLS that `what` needs, if the user has chosen this one.
-pub(super) fn required(what: &str, mode: TlsMode, is_udp: bool) -> Result<TlsMode, StartupError> {
-    let flag = match mode {
-        _ if is_udp => "--udp",
-        TlsMode::Off => "--tls off",
-        TlsMode::Auto | TlsMode::Required => return Ok(TlsMode::Required),
-    };
-    Err(StartupError::usage(format_args!(
-        "{what} needs TLS; leave {flag} out"
-    )))
 }
 
 impl AccessArgs {

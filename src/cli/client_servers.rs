@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::cli::StartupError;
-use crate::cli::client::ClientArgs;
+use crate::cli::client_args::ClientArgs;
 use crate::cli::relay_address::{AutoServers, FoundNodes};
 use crate::cli::relay_tls::{ClientTlsArgs, relay_tls};
 use crate::client::Task;

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-use crate::cli::client::{self, ClientArgs, ReporterArgs};
+use crate::cli::client;
+use crate::cli::client_args::{ClientArgs, ReporterArgs};
 use crate::cli::logging::LogArgs;
 use crate::cli::network::NodeNetwork;
 use crate::cli::node::{self, NodeArgs};

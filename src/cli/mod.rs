@@ -3,6 +3,7 @@
 
 mod access;
 mod client;
+mod client_args;
 mod client_servers;
 mod console;
 mod demo;
@@ -81,7 +82,7 @@ pub fn peer_node() -> ExitCode {
 /// Runs `peer-client`.
 #[must_use]
 pub fn peer_client() -> ExitCode {
-    run_program(client::run, client::HINTS)
+    run_program(client::run, client_args::HINTS)
 }
 
 /// Runs `peerline`, a whole network in one process.

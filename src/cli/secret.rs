@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use log::{error, info};
 
-use crate::cli::access::required;
+use crate::cli::tls::required;
 use crate::cli::{Exit, StartupError, signals};
 use crate::logging::OPERATOR;
 use crate::protocol::SharedSecret;

@@ -14,6 +14,18 @@ use crate::tls::{
     read_identity,
 };
 
+/// The mode of TLS that `what` needs, if the user has chosen this one.
+pub(super) fn required(what: &str, mode: TlsMode, is_udp: bool) -> Result<TlsMode, StartupError> {
+    let flag = match mode {
+        _ if is_udp => "--udp",
+        TlsMode::Off => "--tls off",
+        TlsMode::Auto | TlsMode::Required => return Ok(TlsMode::Required),
+    };
+    Err(StartupError::usage(format_args!(
+        "{what} needs TLS; leave {flag} out"
+    )))
+}
+
 /// How a server speaks TLS.
 #[derive(clap::Args)]
 #[command(next_help_heading = "TLS")]

@@ -23,7 +23,6 @@ use crate::jobs::{PromptKind, TerminalEvent};
 use crate::logging::OPERATOR;
 use crate::terminal::completion::LineCompleter;
 use crate::terminal::history::{History, MAX_LINES};
-use crate::terminal::prompt::prompt_text;
 use crate::terminal::{TerminalOutput, mode};
 
 /// Terminals whose cursor cannot be moved. The list is rustyline's.
@@ -112,13 +111,12 @@ impl LineEditor {
     }
 
     /// Blocks until the user enters a line or ends the input.
-    pub(crate) fn read_line(&mut self, kind: PromptKind) -> TerminalEvent {
+    pub(crate) fn read_line(&mut self, prompt: &str, kind: PromptKind) -> TerminalEvent {
         if let Some(helper) = self.inner.helper() {
             helper.kind.set(kind);
         }
-        let prompt = prompt_text(kind);
         while self.output.acquire_for_editor() {
-            let result = self.inner.readline(&prompt);
+            let result = self.inner.readline(prompt);
             self.output.release_from_editor();
             match result {
                 Ok(line) => {

@@ -25,7 +25,7 @@ const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The prompt before a line. In a chat it names the receiver of the line, so that
 /// the user does not send a command to a person by mistake.
-pub(crate) fn prompt_text(kind: PromptKind) -> String {
+fn prompt_text(kind: PromptKind) -> String {
     match kind {
         PromptKind::Command => "peerline> ".into(),
         PromptKind::Choice => "number> ".into(),
@@ -160,7 +160,7 @@ impl LineSource {
         if let Some(editor) = &mut self.editor
             && LineEditor::has_usable_descriptors()
         {
-            return editor.read_line(kind);
+            return editor.read_line(&prompt_text(kind), kind);
         }
         if self.is_terminal {
             self.output.eprint(prompt_text(kind));
