@@ -18,8 +18,8 @@ use crate::session::responder::Responder;
 pub(super) struct ReplyLimiter {
     rate: u32,
     /// For senders with a valid cookie. Forged datagrams do not use up this limit.
-    proven: KeyedRateLimiter,
-    unproven: KeyedRateLimiter,
+    with_cookie: KeyedRateLimiter,
+    without_cookie: KeyedRateLimiter,
     /// Datagrams without a reply: those above the limit, and those without a request.
     ignored: u64,
 }
@@ -28,8 +28,8 @@ impl ReplyLimiter {
     pub(super) fn new(rate: u32, now: Instant) -> Self {
         Self {
             rate,
-            proven: KeyedRateLimiter::new(rate, now),
-            unproven: KeyedRateLimiter::new(rate, now),
+            with_cookie: KeyedRateLimiter::new(rate, now),
+            without_cookie: KeyedRateLimiter::new(rate, now),
             ignored: 0,
         }
     }
@@ -40,10 +40,10 @@ impl ReplyLimiter {
     }
 
     /// A datagram that is longer than those of the programs counts as several.
-    fn allows(&mut self, ip: IpAddr, bytes: usize, is_proven: bool, now: Instant) -> bool {
-        let limiter = match is_proven {
-            true => &mut self.proven,
-            false => &mut self.unproven,
+    fn allows(&mut self, ip: IpAddr, bytes: usize, has_cookie: bool, now: Instant) -> bool {
+        let limiter = match has_cookie {
+            true => &mut self.with_cookie,
+            false => &mut self.without_cookie,
         };
         // The longest datagram counts as 55.
         let cost = bytes.div_ceil(MAX_DATAGRAM) as u32;
@@ -69,12 +69,12 @@ impl Relay {
         let (now, ip) = (context.now, canonical(from.address.ip()));
         let header = requests.header;
         let verify = |cookie| self.cookies.verify(now, from.address, &cookie);
-        let is_proven = header.cookie.is_some_and(verify);
+        let has_cookie = header.cookie.is_some_and(verify);
         let is_trusted = self.settings.trust.contains(ip);
-        if !is_trusted && !self.reply_limiter.allows(ip, bytes.len(), is_proven, now) {
+        if !is_trusted && !self.reply_limiter.allows(ip, bytes.len(), has_cookie, now) {
             return;
         }
-        if is_proven {
+        if has_cookie {
             let mut session = RelaySession::default();
             let mut request = RelayRequest::of_datagram(context, from, header.tag, &mut session);
             return self.answer_requests(&mut request, &requests);

@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::protocol::{NodeAddress, NodeItem, address_group};
-use crate::relay::node_list::{BlockNumber, NodeList};
+use crate::relay::node_entry::NodeEntry;
+use crate::relay::node_list::NodeList;
 use crate::relay::registrant::{DirectoryError, Registrant};
 use crate::relay::table::{Keyed, SlotId, Table};
 use crate::session::line_codec::RenderedList;
@@ -33,42 +34,6 @@ pub(super) struct Directory {
     leases: Timers,
     list: NodeList,
     loopback_nodes: usize,
-}
-
-pub(super) struct NodeEntry {
-    pub(super) address: NodeAddress,
-    /// The address that registered the node; only this address may unregister it, unless the
-    /// node has a key.
-    source: IpAddr,
-    /// The number of the registration that created the entry, modulo 2^32.
-    first_registration: u32,
-    /// The newest registration that announced files; older connections are stale.
-    last_announcer: u32,
-    /// Its block of the list.
-    pub(super) block: BlockNumber,
-    is_live: bool,
-    has_key: bool,
-}
-
-impl NodeEntry {
-    /// The entry of this slot in a list.
-    fn item(&self, slot: SlotId, ids: &BTreeMap<SlotId, KeyId>) -> NodeItem {
-        NodeItem {
-            address: self.address,
-            id: match self.has_key {
-                true => ids.get(&slot).copied(),
-                false => None,
-            },
-        }
-    }
-}
-
-impl Keyed for NodeEntry {
-    type Key = NodeAddress;
-
-    fn key(&self) -> &NodeAddress {
-        &self.address
-    }
 }
 
 /// An address with at least one node.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::protocol::{NodeAddress, NodeItem};
+use crate::relay::per_audience::PerAudience;
 use crate::session::line_codec::{RenderedItems, RenderedList};
 
 /// Addresses in one block: more would cost too much to print for each change.
@@ -21,17 +22,14 @@ pub(super) struct ListenerList {
     blocks: BTreeMap<NodeAddress, ListenerBlock>,
     total: usize,
     on_loopback: usize,
-    /// Cached replies: for clients elsewhere, and for clients on loopback. None after
-    /// a change.
-    replies: [Option<RenderedList>; 2],
+    replies: PerAudience<RenderedList>,
 }
 
 /// Neighbouring addresses in order; at least one.
 #[derive(Default)]
 struct ListenerBlock {
     addresses: Vec<NodeAddress>,
-    /// Their lines, as above.
-    lines: [Option<RenderedItems>; 2],
+    lines: PerAudience<RenderedItems>,
 }
 
 impl ListenerList {
@@ -42,7 +40,7 @@ impl ListenerList {
             return;
         };
         block.addresses.insert(position, address);
-        block.lines = [None, None];
+        block.lines.clear();
         if block.addresses.len() > MAX_PER_BLOCK {
             let addresses = block.addresses.split_off(MAX_PER_BLOCK / 2);
             let first = addresses[0];
@@ -50,7 +48,7 @@ impl ListenerList {
         }
         self.total += 1;
         self.on_loopback += usize::from(address.is_loopback());
-        self.replies = [None, None];
+        self.replies.clear();
     }
 
     /// Removes an address, if it is in the list.
@@ -62,7 +60,7 @@ impl ListenerList {
             return;
         };
         block.addresses.remove(position);
-        block.lines = [None, None];
+        block.lines.clear();
         let first = *first;
         match block.addresses.len() {
             0 => _ = self.blocks.remove(&first),
@@ -71,7 +69,7 @@ impl ListenerList {
         }
         self.total -= 1;
         self.on_loopback -= usize::from(address.is_loopback());
-        self.replies = [None, None];
+        self.replies.clear();
     }
 
     /// The block to which an address belongs.
@@ -115,12 +113,10 @@ impl ListenerList {
     /// The reply to `WHO`.
     pub(super) fn reply(&mut self, on_loopback: bool) -> RenderedList {
         let total = self.len(on_loopback);
-        let audience = usize::from(on_loopback);
-        let reply = self.replies[audience].get_or_insert_with(|| {
+        self.replies.get_or_render(on_loopback, || {
             let blocks = self.blocks.values_mut();
             RenderedList::nodes(total, blocks.map(|block| block.lines(on_loopback)))
-        });
-        reply.clone()
+        })
     }
 }
 
@@ -128,18 +124,16 @@ impl ListenerBlock {
     fn new(addresses: Vec<NodeAddress>) -> Self {
         Self {
             addresses,
-            lines: [None, None],
+            lines: PerAudience::default(),
         }
     }
 
     fn lines(&mut self, on_loopback: bool) -> RenderedItems {
-        let audience = usize::from(on_loopback);
-        let lines = self.lines[audience].get_or_insert_with(|| {
+        self.lines.get_or_render(on_loopback, || {
             let visible = self.addresses.iter();
             let visible = visible.filter(|address| on_loopback || !address.is_loopback());
             RenderedItems::nodes(visible.copied().map(NodeItem::from))
-        });
-        lines.clone()
+        })
     }
 }
 

@@ -10,7 +10,9 @@ mod index;
 mod listener_list;
 mod message_listeners;
 mod messages;
+mod node_entry;
 mod node_list;
+mod per_audience;
 mod prefetch;
 mod registrant;
 mod registration;
@@ -52,7 +54,7 @@ use crate::tls::{Certificates, ConnectionSecurity, KeyId};
 /// The most memory for a node in the directory, in bytes, without its key.
 pub const BYTES_PER_NODE: u64 = 125;
 // Nodes without a key pay nothing for the keys of others.
-const _: () = assert!(size_of::<directory::NodeEntry>() <= 52);
+const _: () = assert!(size_of::<node_entry::NodeEntry>() <= 52);
 /// The most memory for the key of a node: leaves of a B-tree that are half full.
 pub const BYTES_PER_KEY: u64 = 110;
 /// The most memory for a file in the index, without the bytes of its name.

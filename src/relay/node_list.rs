@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use crate::protocol::NodeItem;
-use crate::relay::directory::NodeEntry;
+use crate::relay::node_entry::{BlockNumber, NodeEntry};
+use crate::relay::per_audience::PerAudience;
 use crate::relay::table::{SlotId, Table};
 use crate::session::line_codec::{RenderedItems, RenderedList};
 
@@ -16,26 +17,20 @@ const MAX_NODES_PER_BLOCK: usize = 4096;
 /// A block with fewer nodes is merged with the next one, if both are short.
 const MIN_NODES_PER_BLOCK: usize = MAX_NODES_PER_BLOCK / 4;
 
-/// The number of a block. Later blocks have higher numbers.
-pub(super) type BlockNumber = u32;
-
 /// The nodes in order of their first registration.
 #[derive(Default)]
 pub(super) struct NodeList {
     blocks: BTreeMap<BlockNumber, NodeBlock>,
     /// The block to which the next node is appended.
     last: BlockNumber,
-    /// Cached replies: for clients elsewhere, and for clients on loopback. None after
-    /// a change.
-    replies: [Option<RenderedList>; 2],
+    replies: PerAudience<RenderedList>,
 }
 
 /// Neighbouring nodes; at least one.
 #[derive(Default)]
 struct NodeBlock {
     slots: Vec<SlotId>,
-    /// Their lines, as above.
-    lines: [Option<RenderedItems>; 2],
+    lines: PerAudience<RenderedItems>,
 }
 
 impl NodeList {
@@ -45,10 +40,10 @@ impl NodeList {
         if last.is_some_and(|block| block.slots.len() >= MAX_NODES_PER_BLOCK) {
             self.last += 1;
         }
-        self.replies = [None, None];
+        self.replies.clear();
         let block = self.blocks.entry(self.last).or_default();
         block.slots.push(slot);
-        block.lines = [None, None];
+        block.lines.clear();
         self.last
     }
 
@@ -58,8 +53,8 @@ impl NodeList {
         let Some(block) = self.blocks.get_mut(&number) else {
             return;
         };
-        self.replies = [None, None];
-        block.lines = [None, None];
+        self.replies.clear();
+        block.lines.clear();
         if let Some(position) = block.slots.iter().position(|other| *other == slot) {
             block.slots.remove(position);
         }
@@ -91,9 +86,9 @@ impl NodeList {
 
     /// A node on this block is shown in another way.
     pub(super) fn forget_lines(&mut self, block: BlockNumber) {
-        self.replies = [None, None];
+        self.replies.clear();
         if let Some(block) = self.blocks.get_mut(&block) {
-            block.lines = [None, None];
+            block.lines.clear();
         }
     }
 
@@ -127,23 +122,19 @@ impl NodeList {
         total: usize,
         item: impl Fn(SlotId) -> NodeItem + Copy,
     ) -> RenderedList {
-        let audience = usize::from(on_loopback);
-        let reply = self.replies[audience].get_or_insert_with(|| {
+        self.replies.get_or_render(on_loopback, || {
             let blocks = self.blocks.values_mut();
             RenderedList::nodes(total, blocks.map(|block| block.lines(on_loopback, item)))
-        });
-        reply.clone()
+        })
     }
 }
 
 impl NodeBlock {
     fn lines(&mut self, on_loopback: bool, item: impl Fn(SlotId) -> NodeItem) -> RenderedItems {
-        let audience = usize::from(on_loopback);
-        let lines = self.lines[audience].get_or_insert_with(|| {
+        self.lines.get_or_render(on_loopback, || {
             let nodes = self.slots.iter().map(|slot| item(*slot));
             let is_visible = |node: &NodeItem| on_loopback || !node.address.is_loopback();
             RenderedItems::nodes(nodes.filter(is_visible))
-        });
-        lines.clone()
+        })
     }
 }

@@ -1,0 +1,48 @@
+//! A registered node, as the directory keeps it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::protocol::{NodeAddress, NodeItem};
+use crate::relay::table::{Keyed, SlotId};
+use crate::tls::KeyId;
+
+/// The number of a block of the list of nodes. Later blocks have higher numbers.
+pub(super) type BlockNumber = u32;
+
+/// A node.
+pub(super) struct NodeEntry {
+    pub(super) address: NodeAddress,
+    /// The address that registered the node; only this address may unregister it, unless the
+    /// node has a key.
+    pub(super) source: IpAddr,
+    /// The number of the registration that created the entry, modulo 2^32.
+    pub(super) first_registration: u32,
+    /// The newest registration that announced files; older connections are stale.
+    pub(super) last_announcer: u32,
+    /// Its block of the list.
+    pub(super) block: BlockNumber,
+    pub(super) is_live: bool,
+    pub(super) has_key: bool,
+}
+
+impl NodeEntry {
+    /// The entry of this slot in a list.
+    pub(super) fn item(&self, slot: SlotId, ids: &BTreeMap<SlotId, KeyId>) -> NodeItem {
+        NodeItem {
+            address: self.address,
+            id: match self.has_key {
+                true => ids.get(&slot).copied(),
+                false => None,
+            },
+        }
+    }
+}
+
+impl Keyed for NodeEntry {
+    type Key = NodeAddress;
+
+    fn key(&self) -> &NodeAddress {
+        &self.address
+    }
+}
