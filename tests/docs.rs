@@ -144,3 +144,31 @@ fn is_exit_code(code: u8) -> bool {
         | Exit::Interrupted => exit as u8 == code,
     })
 }
+
+/// The words of a cell of a table that stand in backquotes.
+fn quoted(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn the_functions_on_the_path_of_a_request_are_where_the_page_says() {
+    let page = read("docs/design.md");
+    let (_, rest) = page
+        .split_once("### The functions on the path")
+        .expect("the section");
+    let (section, _) = rest.split_once("\n## ").expect("the next section");
+    let mut found = 0;
+    for row in section.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let sources: Vec<String> = quoted(cells[1])
+            .map(|file| read(&format!("src/{file}")))
+            .collect();
+        for function in quoted(&format!("`{}", cells[0])) {
+            let start = [format!("fn {function}("), format!("fn {function}<")];
+            let has = |source: &String| start.iter().any(|start| source.contains(start));
+            assert!(sources.iter().any(has), "no {function} in {}", cells[1]);
+            found += 1;
+        }
+    }
+    assert!(found > 40, "only {found} functions");
+}
