@@ -1,26 +1,24 @@
 //! Which connection receives the messages of an address, and at which other relays somebody
 //! receives them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::protocol::NodeAddress;
 use crate::relay::listener_list::ListenerList;
+use crate::relay::remote_listeners::RemoteListeners;
 use crate::relay::shared_directory::InstanceId;
 use crate::role::ConnId;
 use crate::session::line_codec::RenderedList;
 use crate::tls::KeyId;
-
-/// The most listeners of other relays: as many as connections of many relays.
-const MAX_REMOTE_LISTENERS: usize = 1_000_000;
 
 /// The listeners: at most one per address and relay.
 #[derive(Default)]
 pub(super) struct MessageListeners {
     /// Those of this relay.
     by_address: BTreeMap<NodeAddress, RegisteredListener>,
-    /// Those of other relays. Several relays may have one at the same address, and each ends
-    /// for itself.
-    remote: BTreeSet<(NodeAddress, InstanceId)>,
+    /// Those of other relays.
+    remote: RemoteListeners,
     /// The addresses of both.
     list: ListenerList,
 }
@@ -122,16 +120,19 @@ impl MessageListeners {
         listens
     }
 
-    /// The addresses of the listeners of this relay.
-    pub(super) fn own_addresses(&self) -> impl Iterator<Item = NodeAddress> {
-        self.by_address.keys().copied()
+    /// The addresses of the listeners of this relay after this one, in order.
+    pub(super) fn own_addresses(
+        &self,
+        after: Bound<NodeAddress>,
+    ) -> impl Iterator<Item = NodeAddress> {
+        let listeners = self.by_address.range((after, Bound::Unbounded));
+        listeners.map(|(address, _)| *address)
     }
 
     /// Adds a listener of another relay. Returns false if there is no room.
     pub(super) fn insert_remote(&mut self, address: NodeAddress, relay: InstanceId) -> bool {
-        let has_room = self.remote.len() < MAX_REMOTE_LISTENERS;
+        let has_room = self.remote.insert(address, relay);
         if has_room {
-            self.remote.insert((address, relay));
             self.list.insert(address);
         }
         has_room
@@ -139,32 +140,35 @@ impl MessageListeners {
 
     /// Removes a listener of another relay.
     pub(super) fn remove_remote(&mut self, address: &NodeAddress, relay: InstanceId) {
-        self.remote.remove(&(*address, relay));
+        self.remote.remove(address, relay);
         self.update_list(address);
     }
 
-    /// Removes the listeners of all other relays.
-    pub(super) fn clear_remote(&mut self) {
-        self.remote.clear();
-        self.list = ListenerList::default();
-        for address in self.by_address.keys() {
-            self.list.insert(*address);
-        }
+    /// The listeners of all other relays end.
+    pub(super) fn end_remote(&mut self) {
+        self.remote.end_all();
     }
 
-    /// Keeps the listeners of these other relays only.
-    pub(super) fn retain_relays(&mut self, is_there: impl Fn(InstanceId) -> bool) {
-        let removed = self.remote.extract_if(.., |(_, relay)| !is_there(*relay));
-        let removed: Vec<NodeAddress> = removed.map(|(address, _)| address).collect();
-        for address in &removed {
-            self.update_list(address);
+    /// Other relays are gone, and their listeners with them.
+    pub(super) fn check_relays(&mut self) {
+        self.remote.check_relays();
+    }
+
+    /// Whether there is work for [`MessageListeners::remove_ended`].
+    pub(super) fn have_ended(&self) -> bool {
+        self.remote.have_ended()
+    }
+
+    /// Removes a bounded part of what has ended.
+    pub(super) fn remove_ended(&mut self, max: usize, is_there: impl Fn(InstanceId) -> bool) {
+        for address in self.remote.remove_ended(max, is_there) {
+            self.update_list(&address);
         }
     }
 
     /// Whether another relay has a listener at this address.
     pub(super) fn is_remote(&self, address: &NodeAddress) -> bool {
-        let all_relays = (*address, InstanceId(0))..=(*address, InstanceId(u64::MAX));
-        self.remote.range(all_relays).next().is_some()
+        self.remote.contains(address)
     }
 
     /// A listener at this address was removed; there may be others.

@@ -16,6 +16,7 @@ mod per_audience;
 mod prefetch;
 mod registrant;
 mod registration;
+mod remote_listeners;
 mod search;
 mod session;
 pub mod shared_directory;
@@ -314,6 +315,7 @@ impl Role for Relay {
         let shared = self.shared.as_ref();
         self.has_departed_files()
             || self.searches.has_work()
+            || self.message_listeners.have_ended()
             || shared.is_some_and(|shared| shared.has_work())
     }
 

@@ -114,7 +114,8 @@ impl Relay {
             DirectoryChange::Renew(lease, address) => {
                 match self.directory.find(&address) {
                     Some(slot) => {
-                        shared.node(slot).is_own = false;
+                        // What this relay has published of the node since comes later.
+                        shared.node(slot).is_own &= shared.unconfirmed.contains(&address);
                         self.directory.set_lease(slot, now + lease + LEASE_GRACE);
                     }
                     None => (shared.send)(RegistryCommand::Load(address)),
@@ -139,6 +140,9 @@ impl Relay {
                 let Some(address) = subject else {
                     return ChangeResult::Rejected;
                 };
+                if shared.is_outdated(address, self.directory.find(&address), &change) {
+                    return ChangeResult::Applied;
+                }
                 shared.unconfirmed.overtake(&address);
                 self.apply_to_node(address, change, lines, out, now)
             }
@@ -160,20 +164,30 @@ impl Relay {
         if !shared.unconfirmed.is_overtaken(&address) {
             return ChangeResult::Applied;
         }
-        if let DirectoryChange::Add(_) = change
-            && let Some(slot) = self.directory.find(&address)
-            && shared.publications.contains(&address)
-        {
-            // The files that follow are not all: publish the node once more.
-            shared.publish_node(address, slot, DirectoryChange::Add);
-            return ChangeResult::Applied;
+        let mut is_own = matches!(change, DirectoryChange::Add(_) | DirectoryChange::State(_));
+        if let Some(slot) = self.directory.find(&address) {
+            let node = *shared.node(slot);
+            if let DirectoryChange::Add(_) = change
+                && node.is_own
+                && shared.publications.contains(&address)
+            {
+                // The files that follow are not all: publish the node once more.
+                shared.publish_node(address, slot, DirectoryChange::Add);
+                return ChangeResult::Applied;
+            }
+            // A lost record that is made again does not say that the node is here.
+            let is_registration = match &change {
+                DirectoryChange::Add(header) => header.epoch != node.epoch,
+                change => matches!(change, DirectoryChange::State(_)),
+            };
+            is_own = node.is_own || is_registration;
         }
         let result = self.apply_to_node(address, change, lines, out, now);
         if let Some(shared) = &mut self.shared
             && let Some(address) = shared.incoming.subject
             && let Some(slot) = self.directory.find(&address)
         {
-            shared.node(slot).is_own = true;
+            shared.node(slot).is_own = is_own;
         }
         result
     }

@@ -1,6 +1,7 @@
 //! The updates of the engine that wait, and how much of them one turn of the loop handles.
 
 use std::collections::VecDeque;
+use std::ops::Bound;
 use std::time::Instant;
 
 use log::{info, warn};
@@ -20,7 +21,7 @@ const MAX_LINES_PER_TURN: usize = 1000;
 #[derive(Default)]
 pub(super) struct IncomingUpdates {
     queue: VecDeque<RegistryUpdate>,
-    /// How many bytes of the text of the first update are handled.
+    /// How much of the first update is handled: bytes of its text, or addresses.
     position: usize,
     /// Where the last line begins.
     line_start: usize,
@@ -97,13 +98,17 @@ impl Relay {
         }
         self.publish_missing_nodes();
         self.publish_nodes(now);
+        self.publish_listeners(now);
+        if let Some(shared) = &self.shared {
+            let is_there = |relay| shared.relays.contains(relay);
+            (self.message_listeners).remove_ended(MAX_LINES_PER_TURN, is_there);
+        }
         if let Some(shared) = &mut self.shared
             && shared.is_connected()
             && shared.outgoing.is_due(now)
         {
             if shared.relays.remove_silent(now) {
-                let relays = &shared.relays;
-                (self.message_listeners).retain_relays(|relay| relays.contains(relay));
+                self.message_listeners.check_relays();
             }
             shared.flush(now);
         }
@@ -126,9 +131,14 @@ impl Relay {
             RegistryUpdate::Loaded => return self.finish_reconciliation(lines),
             RegistryUpdate::Listeners(relay, addresses) => {
                 shared.relays.on_sign_of_life(*relay, now);
-                for address in addresses {
+                let rest = &addresses[shared.incoming.position..];
+                let count = rest.len().min(*lines);
+                *lines -= count;
+                shared.incoming.position += count;
+                for address in &rest[..count] {
                     self.message_listeners.insert_remote(*address, *relay);
                 }
+                return count == rest.len();
             }
             RegistryUpdate::Missing(records) => {
                 if shared.link == RegistryLink::Connected(records.origin) {
@@ -144,11 +154,9 @@ impl Relay {
                 shared.outgoing.start(now);
                 shared.relays.forget_numbers();
                 shared.reconciliation.start(*is_other_database);
+                shared.next_listener = Some(Bound::Unbounded);
                 // Those that are left follow.
-                self.message_listeners.clear_remote();
-                for address in self.message_listeners.own_addresses().collect::<Vec<_>>() {
-                    self.record_listener(address, true, now);
-                }
+                self.message_listeners.end_remote();
                 info!(target: OPERATOR, "registry: connected");
             }
             RegistryUpdate::Disconnected(reason) => {
@@ -175,6 +183,7 @@ impl Relay {
         shared.reconciliation.abort();
         let missing = std::mem::take(&mut shared.missing);
         shared.publications.clear();
+        shared.next_listener = None;
         let renewed = shared.outgoing.clear();
         let mut marks: Vec<(NodeAddress, Unpublished)> = Vec::new();
         marks.extend(renewed.into_iter().map(|node| (node, Unpublished::Renewal)));

@@ -31,6 +31,7 @@ mod unconfirmed;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::num::ParseIntError;
+use std::ops::Bound;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -161,6 +162,8 @@ pub(super) struct SharedDirectory {
     removed: HashMap<NodeAddress, Instant>,
     reconciliation: Reconciliation,
     publications: Publications,
+    /// Where the listeners of this relay begin that are still to be published.
+    next_listener: Option<Bound<NodeAddress>>,
     /// Nodes without a whole record in the engine, and the batch that found it so.
     missing: VecDeque<(u64, NodeAddress)>,
     relays: OtherRelays,
@@ -180,6 +183,8 @@ struct SharedNode {
     epoch: u64,
     /// Its lease was last renewed at this relay.
     is_own: bool,
+    /// Since then, another relay has published it as it was before, which does not count here.
+    is_defended: bool,
     unpublished: Unpublished,
     /// The number of the last reconciliation in which the engine had a record of it, or got
     /// one.
@@ -209,6 +214,7 @@ impl SharedDirectory {
             removed: HashMap::new(),
             reconciliation: Reconciliation::default(),
             publications: Publications::default(),
+            next_listener: None,
             missing: VecDeque::new(),
             relays: OtherRelays::default(),
             counters: RegistryCounters::default(),
@@ -234,7 +240,7 @@ impl SharedDirectory {
 
     /// Whether a bounded part of the work can be done now.
     pub(super) fn has_work(&self) -> bool {
-        self.incoming.has_work() || self.may_publish_nodes()
+        self.incoming.has_work() || self.has_publications() && self.may_publish_more()
     }
 
     /// When to publish what has changed, and renewals.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::hash_set::IntoIter;
+use std::ops::Bound;
 use std::time::Instant;
 
 use crate::protocol::{NodeAddress, Request};
@@ -13,7 +14,7 @@ use crate::relay::table::SlotId;
 
 /// The most bytes on their way to the engine while more nodes are published.
 const WINDOW: usize = 4 << 20;
-/// Nodes and files published in one turn of the loop.
+/// Nodes and files published in one turn of the loop, and listeners.
 const MAX_FILES_PER_TURN: usize = 1000;
 
 /// The nodes that are being published, or wait for it.
@@ -41,10 +42,6 @@ enum PublicationStep {
 }
 
 impl Publications {
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_address.is_empty()
-    }
-
     /// Whether something of this node is still to be published.
     pub(super) fn contains(&self, address: &NodeAddress) -> bool {
         self.by_address.contains_key(address)
@@ -57,9 +54,14 @@ impl Publications {
 }
 
 impl SharedDirectory {
-    /// Whether nodes wait to be published, and there is room for their changes.
-    pub(super) fn may_publish_nodes(&self) -> bool {
-        !self.publications.is_empty() && self.is_connected() && self.unconfirmed.bytes() < WINDOW
+    /// Whether nodes or listeners wait to be published.
+    pub(super) fn has_publications(&self) -> bool {
+        !self.publications.by_address.is_empty() || self.next_listener.is_some()
+    }
+
+    /// Whether there is room for their changes.
+    pub(super) fn may_publish_more(&self) -> bool {
+        self.is_connected() && self.unconfirmed.bytes() < WINDOW
     }
 
     /// Publishes a node with all its files. If a part of it is published already, it begins
@@ -88,6 +90,35 @@ impl SharedDirectory {
             Some(PublicationStep::Header(header)) => PublicationStep::Header(*header),
         };
         self.start_publication(address, slot, step);
+    }
+
+    /// Whether another relay publishes a node of this relay as it was before: it makes a lost
+    /// record whole, and has not heard yet that the node is here now. The lines that follow do
+    /// not count either, and the node is published after them. Only once until the node
+    /// registers again, in case that the other relay knows better.
+    pub(super) fn is_outdated(
+        &mut self,
+        address: NodeAddress,
+        slot: Option<SlotId>,
+        change: &DirectoryChange<'_>,
+    ) -> bool {
+        let Some(slot) = slot else {
+            return false;
+        };
+        let node = self.node(slot);
+        let is_outdated = node.is_own
+            && match change {
+                DirectoryChange::Add(header) if header.epoch == node.epoch => {
+                    !std::mem::replace(&mut node.is_defended, true)
+                }
+                DirectoryChange::File(_) => node.is_defended,
+                _ => false,
+            };
+        if is_outdated {
+            self.incoming.subject = None;
+            self.publish_node(address, slot, DirectoryChange::Add);
+        }
+        is_outdated
     }
 
     fn start_publication(&mut self, address: NodeAddress, slot: SlotId, step: PublicationStep) {
@@ -129,13 +160,32 @@ impl Relay {
         let mut budget = MAX_FILES_PER_TURN;
         while budget > 0
             && let Some(shared) = &mut self.shared
-            && shared.may_publish_nodes()
+            && shared.may_publish_more()
             && let Some((address, node)) = shared.publications.by_address.pop_first()
         {
             budget -= 1;
             // It may have left, or come back.
             if self.directory.find(&address) == Some(node.slot) {
                 self.publish_part(address, node, &mut budget, now);
+            }
+        }
+    }
+
+    /// Publishes a bounded part of the listeners of this relay that wait.
+    pub(super) fn publish_listeners(&mut self, now: Instant) {
+        let Some(shared) = &mut self.shared else {
+            return;
+        };
+        if let Some(after) = shared.next_listener
+            && shared.may_publish_more()
+        {
+            let listeners = self.message_listeners.own_addresses(after);
+            let listeners: Vec<NodeAddress> = listeners.take(MAX_FILES_PER_TURN).collect();
+            let is_last = listeners.len() < MAX_FILES_PER_TURN;
+            let last = listeners.last().filter(|_| !is_last);
+            shared.next_listener = last.map(|last| Bound::Excluded(*last));
+            for address in listeners {
+                self.record_listener(address, true, now);
             }
         }
     }

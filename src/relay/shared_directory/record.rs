@@ -39,12 +39,15 @@ impl Relay {
         let Some(shared) = &mut self.shared else {
             return;
         };
-        let is_taken_over = !std::mem::replace(&mut shared.node(slot).is_own, true);
+        let node = shared.node(slot);
+        let is_taken_over = !std::mem::replace(&mut node.is_own, true);
+        node.is_defended = false;
         if is_new {
             shared.record(slot, address, &DirectoryChange::Add(header), now);
         } else if is_other_registrant || (is_taken_over && shared.is_connected()) {
             shared.record(slot, address, &DirectoryChange::State(header), now);
         } else if shared.is_connected() {
+            shared.expect_record(slot);
             shared.outgoing.renew(address);
         } else {
             let node = shared.node(slot);
@@ -158,6 +161,7 @@ impl Relay {
             *shared.node(slot) = SharedNode {
                 epoch,
                 is_own,
+                is_defended: false,
                 unpublished: Unpublished::Nothing,
                 seen_in,
             };
@@ -175,9 +179,21 @@ impl SharedDirectory {
         now: Instant,
     ) {
         if self.is_connected() {
+            self.expect_record(slot);
             self.publish(Some(address), change, now);
         } else {
             self.node(slot).unpublished = Unpublished::Change;
+        }
+    }
+
+    /// The engine learns of a node, and reports if it has no whole record: while the records
+    /// are read, a node without one has not left. What it does not know since the relay was
+    /// cut off is still to be published.
+    fn expect_record(&mut self, slot: SlotId) {
+        let number = self.reconciliation.number();
+        let node = self.node(slot);
+        if node.unpublished == Unpublished::Nothing {
+            node.seen_in = number;
         }
     }
 

@@ -57,6 +57,11 @@ impl Unconfirmed {
         }
     }
 
+    /// Whether a change of the node is on its way.
+    pub(super) fn contains(&self, address: &NodeAddress) -> bool {
+        self.nodes.contains_key(address)
+    }
+
     /// Whether the whole node is on its way in the batch of this number, or a later one.
     pub(super) fn is_added_since(&self, address: &NodeAddress, number: u64) -> bool {
         let node = self.nodes.get(address);

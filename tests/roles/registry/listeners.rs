@@ -1,7 +1,7 @@
 //! Connections that receive messages at several relays.
 
-use std::net::SocketAddr;
-use std::time::Instant;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use peerline::relay::shared_directory::InstanceId;
 
@@ -40,4 +40,54 @@ fn a_listener_that_ends_does_not_hide_that_of_another_relay() {
         let answers = relay.ask(sender, who);
         assert!(answers.starts_with("NODES 0\nERROR 404"), "{answers}");
     }
+}
+
+/// Several turns' worth.
+const MANY: u32 = 5000;
+
+/// The work of a relay that begins now. Returns the number of turns.
+fn count_turns(relay: &mut RelaySite, now: Instant) -> u32 {
+    relay.turn(now);
+    let mut turns = 1;
+    while relay.has_work() {
+        relay.turn(now);
+        turns += 1;
+    }
+    turns
+}
+
+#[test]
+fn many_listeners_come_and_go_in_many_turns() {
+    let mut now = Instant::now();
+    let mut engine = Engine::default();
+    let mut relays = [1, 2].map(|number| RelaySite::new(number, now));
+    for (number, relay) in relays.iter_mut().enumerate() {
+        relay.connect(InstanceId(number as u64 + 1), &engine);
+    }
+    for number in 0..MANY {
+        let from = SocketAddr::from((Ipv4Addr::from(0x0a00_0001 + number), 9000));
+        relays[0].open(from, None, "LISTEN\n");
+    }
+    settle(&mut relays, &mut engine, &mut now);
+    let assert_listed = |relay: &mut RelaySite, count: u32| {
+        let who = relay.ask(([192, 0, 2, 7], 1).into(), "WHO\n");
+        assert!(who.starts_with(&format!("NODES {count}\n")), "{who:.20}");
+    };
+    assert_listed(&mut relays[1], MANY);
+    // The second relay connects again: what it knew ends, and is read again.
+    relays[1].cut();
+    relays[1].connect(InstanceId(3), &engine);
+    assert!(count_turns(&mut relays[1], now) >= MANY / 1000);
+    assert_listed(&mut relays[1], MANY);
+    // The first one says again where it has listeners.
+    relays[0].cut();
+    engine.flush();
+    relays[0].connect(InstanceId(4), &engine);
+    assert!(count_turns(&mut relays[0], now) >= MANY / 1000);
+    settle(&mut relays, &mut engine, &mut now);
+    assert_listed(&mut relays[1], MANY);
+    // Then it says nothing any more.
+    now += Duration::from_secs(11);
+    assert!(count_turns(&mut relays[1], now) >= MANY / 1000);
+    assert_listed(&mut relays[1], 0);
 }

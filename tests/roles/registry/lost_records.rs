@@ -69,6 +69,23 @@ impl Pair {
     }
 }
 
+impl Pair {
+    /// All relays, and one that starts now, list this file, and so many.
+    fn assert_holds(&mut self, name: &str, size: u64, files: usize) {
+        self.settle();
+        let mut fresh = RelaySite::new(99, self.now);
+        fresh.connect(InstanceId(99), &self.engine);
+        while fresh.read(&mut self.engine, self.now) {}
+        for relay in self.relays.iter_mut().chain([&mut fresh]) {
+            let listed = relay.directory(self.now);
+            let holder = format!("{name}: 192.0.2.1 9000 {size} -");
+            assert!(listed.contains(&holder), "{listed:?}");
+            let total = format!("FILES {files} {files}");
+            assert!(listed.contains(&total), "{listed:?}");
+        }
+    }
+}
+
 #[test]
 fn it_is_made_again_when_the_node_renews_its_lease() {
     let mut pair = Pair::with_node();
@@ -138,4 +155,59 @@ fn a_node_that_another_relay_has_removed_is_not_lost() {
     while first.execute(&mut pair.engine, pair.now) {}
     first.run(pair.now);
     pair.assert_files(&[]);
+}
+
+#[test]
+fn a_node_that_registers_while_its_relay_reads_the_records_stays() {
+    for lines in [REGISTER, "REGISTER * 9000\nSHARE 2 - two\n"] {
+        let mut pair = Pair::with_node();
+        let second = &mut pair.relays[1];
+        second.cut();
+        let node = NodeAddress::parse("192.0.2.1 9000").expect("an address of a node");
+        pair.engine.forget_record(&node);
+        second.connect(InstanceId(3), &pair.engine);
+        second.run(pair.now);
+        // It has not read yet that there is no record.
+        pair.tell(1, lines);
+        pair.assert_files(&["one", "two"]);
+    }
+}
+
+#[test]
+fn a_node_that_moves_while_its_record_is_made_again_loses_nothing() {
+    // Of the record, the last lines of two batches.
+    for (is_long, moves_after) in [(false, 0), (true, 0), (true, 1)] {
+        let mut pair = Pair::with_node();
+        if is_long {
+            let name = "x".repeat(1000);
+            let files = (0..60).map(|number| format!("SHARE 9 - {number}{name}\n"));
+            pair.tell(0, &(REGISTER.to_owned() + &files.collect::<String>()));
+        }
+        pair.lose_record();
+        // The first relay learns it, and publishes the node.
+        let [first, second] = &mut pair.relays;
+        first.ask(NODE.into(), REGISTER);
+        pair.now += Duration::from_secs(2);
+        first.run(pair.now);
+        while first.execute(&mut pair.engine, pair.now) {}
+        while first.read(&mut pair.engine, pair.now) {}
+        first.run(pair.now);
+        pair.now += Duration::from_millis(10);
+        first.run(pair.now);
+        for _ in 0..moves_after {
+            assert!(first.execute(&mut pair.engine, pair.now));
+        }
+        // What it publishes arrives only after the node has changed relays and files.
+        second.ask(
+            NODE.into(),
+            "REGISTER * 9000\nUNSHARE two\nSHARE 4 - one\nSHARE 3 - three\n",
+        );
+        pair.now += Duration::from_millis(10);
+        second.run(pair.now);
+        while second.execute(&mut pair.engine, pair.now) {}
+        pair.settle();
+        let files = if is_long { 62 } else { 2 };
+        pair.assert_holds("one", 4, files);
+        pair.assert_holds("three", 3, files);
+    }
 }
