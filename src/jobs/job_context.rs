@@ -133,6 +133,7 @@ impl JobContext {
 
     /// How to connect to a node.
     pub(super) fn node_tls(&self, node: NodeAddress) -> PeerTls {
-        self.node_tls.of(node, self.nodes.id(node))
+        let is_disputed = self.nodes.is_id_disputed(node);
+        self.node_tls.of(node, self.nodes.id(node), is_disputed)
     }
 }

@@ -11,8 +11,8 @@ use crate::tls::KeyId;
 #[derive(Default)]
 pub(super) struct ListedNodes {
     nodes: Vec<NodeAddress>,
-    /// Those that the relay knows.
-    ids: HashMap<NodeAddress, KeyId>,
+    /// Those that are known; none if several are claimed for one address.
+    ids: HashMap<NodeAddress, Option<KeyId>>,
     /// Made for the first question: each file asks for the numbers of its nodes.
     numbers: OnceCell<HashMap<NodeAddress, usize>>,
 }
@@ -28,9 +28,14 @@ impl ListedNodes {
         numbers.get(&node).copied()
     }
 
-    /// The id of a node, if the relay knows it.
+    /// The id of a node, if it is known.
     pub(super) fn id(&self, node: NodeAddress) -> Option<KeyId> {
-        self.ids.get(&node).copied()
+        self.ids.get(&node).copied().flatten()
+    }
+
+    /// Whether several ids are claimed for a node: anybody can announce a wrong one.
+    pub(super) fn is_id_disputed(&self, node: NodeAddress) -> bool {
+        self.ids.get(&node) == Some(&None)
     }
 
     /// Whether the list is made of these items.
@@ -44,11 +49,13 @@ impl ListedNodes {
 
 impl From<Vec<NodeItem>> for ListedNodes {
     fn from(items: Vec<NodeItem>) -> Self {
-        // The first one counts.
-        let with_id = items.iter().rev();
-        let with_id = with_id.filter_map(|item| Some((item.address, item.id?)));
+        let mut ids = HashMap::new();
+        for item in items.iter().filter(|item| item.id.is_some()) {
+            let id = ids.entry(item.address).or_insert(item.id);
+            *id = id.filter(|_| *id == item.id);
+        }
         Self {
-            ids: with_id.collect(),
+            ids,
             nodes: items.into_iter().map(|item| item.address).collect(),
             numbers: OnceCell::new(),
         }
@@ -76,6 +83,28 @@ mod tests {
             [a, b, c].map(|node| list.number(node)),
             [Some(1), Some(2), None]
         );
+    }
+
+    #[test]
+    fn a_second_id_for_a_node_disputes_the_first() {
+        let item = |text: &str, id: &[u8]| NodeItem {
+            id: Some(KeyId::of(id)),
+            ..NodeItem::parse(text).expect("a node")
+        };
+        let [a, b] = ["192.0.2.1 1", "192.0.2.2 1"];
+        let items = vec![
+            item(a, b"forged"),
+            item(b, b"b"),
+            item(a, b"a"),
+            item(b, b"b"),
+        ];
+        let [a, b] = [items[0].address, items[1].address];
+        let list = ListedNodes::from(items);
+        assert_eq!(
+            [a, b].map(|node| list.id(node)),
+            [None, Some(KeyId::of(b"b"))]
+        );
+        assert_eq!([a, b].map(|node| list.is_id_disputed(node)), [true, false]);
     }
 
     #[test]

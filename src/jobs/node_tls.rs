@@ -43,8 +43,14 @@ impl NodeTls {
         Self { allowed, ..self }
     }
 
-    /// How to connect to a node, which was listed with an id or without.
-    pub(super) fn of(&self, node: NodeAddress, listed: Option<KeyId>) -> PeerTls {
+    /// How to connect to a node, which was listed with an id or without. If the id
+    /// `is_disputed`, the key cannot be checked.
+    pub(super) fn of(
+        &self,
+        node: NodeAddress,
+        listed: Option<KeyId>,
+        is_disputed: bool,
+    ) -> PeerTls {
         let id = self.ids.get(&node).copied().or(listed);
         let allowed = self.allowed.as_ref();
         let id = id.filter(|id| allowed.is_none_or(|allowed| allowed.contains(id)));
@@ -52,7 +58,9 @@ impl NodeTls {
             (TlsMode::Off, _) => PeerTls::Plain,
             (_, Some(id)) => PeerTls::Key(id),
             (TlsMode::Required, None) => PeerTls::AnyKey,
-            (TlsMode::Auto, None) if self.tls_only.contains(&node) => PeerTls::AnyKey,
+            (TlsMode::Auto, None) if is_disputed || self.tls_only.contains(&node) => {
+                PeerTls::AnyKey
+            }
             (TlsMode::Auto, None) => PeerTls::Plain,
         }
     }
@@ -122,12 +130,14 @@ mod tests {
         let [first, other] = [KeyId::of(b"first"), KeyId::of(b"other")];
         let mut tls = NodeTls::default();
         tls.on_holders(&[holder(Some(first))]);
-        assert_eq!(tls.of(node, None), PeerTls::Key(first));
+        assert_eq!(tls.of(node, None, false), PeerTls::Key(first));
         tls.on_holders(&[holder(Some(other))]);
-        assert_eq!(tls.of(node, None), PeerTls::Key(other));
+        assert_eq!(tls.of(node, None, false), PeerTls::Key(other));
         tls.on_holders(&[holder(None)]);
-        assert_eq!(tls.of(node, None), PeerTls::Plain);
-        assert_eq!(tls.of(node, Some(first)), PeerTls::Key(first));
+        assert_eq!(tls.of(node, None, false), PeerTls::Plain);
+        assert_eq!(tls.of(node, Some(first), false), PeerTls::Key(first));
+        // Nobody who only listens learns anything.
+        assert_eq!(tls.of(node, None, true), PeerTls::AnyKey);
     }
 
     #[test]
@@ -136,9 +146,9 @@ mod tests {
         let [listed, other] = [KeyId::of(b"listed"), KeyId::of(b"other")];
         let list = IdList::parse(&listed.to_string()).expect("a list");
         let mut tls = NodeTls::new(TlsMode::Required, None).with_allowed(Some(Arc::new(list)));
-        assert_eq!(tls.of(node, Some(listed)), PeerTls::Key(listed));
+        assert_eq!(tls.of(node, Some(listed), false), PeerTls::Key(listed));
         // The loop then accepts listed keys only.
-        assert_eq!(tls.of(node, Some(other)), PeerTls::AnyKey);
+        assert_eq!(tls.of(node, Some(other), false), PeerTls::AnyKey);
         let now = Instant::now();
         let other_key = TlsError::Library(UnexpectedKey("another key".to_owned()).into());
         let failed = CloseReason::TlsFailed(io::Error::other(other_key));
