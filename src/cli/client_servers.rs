@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cli::StartupError;
 use crate::cli::client_args::ClientArgs;
 use crate::cli::relay_address::{AutoServers, FoundNodes};
-use crate::cli::relay_tls::{ClientTlsArgs, relay_tls};
+use crate::cli::relay_tls::{ClientTlsArgs, RelayTls};
 use crate::client::Task;
 use crate::jobs::{NodeTls, PeerSource};
 use crate::tls::{Certificates, IdList, KnownRelays, TlsConnector, TlsMode};
@@ -83,6 +83,12 @@ impl ClientServers {
         if *task == Task::Prompt || !args.relay.browse.patience.is_zero() {
             self.followed = FoundNodes::of(&found);
         }
+        let tls = RelayTls {
+            mode,
+            is_udp: args.udp,
+            certificates: self.certificates.clone(),
+            file: KnownRelays::of_user(None),
+        };
         for relay in found {
             // Those whose names are unknown were reported.
             if relay.source.addresses.is_empty() {
@@ -90,9 +96,7 @@ impl ClientServers {
             }
             // The TLS of nodes is `node_tls`.
             if !relay.source.is_node {
-                let (certificates, file) = (self.certificates.clone(), KnownRelays::of_user(None));
-                let tls = relay_tls(&relay, mode, args.udp, certificates, file)?;
-                self.tls.push(tls);
+                self.tls.push(tls.connector(&relay)?);
             }
             self.sources.push(relay.source);
         }

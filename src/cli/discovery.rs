@@ -11,11 +11,13 @@ use crate::cli::{Exit, StartupError};
 pub(super) use crate::discovery::ServiceKind;
 use crate::discovery::{
     Announcement, DhtGroup, DhtNetwork, FoundService, LocalService, NetworkInterface, browse,
+    follow,
 };
 use crate::jobs::PeerSource;
 use crate::logging::OPERATOR;
 use crate::protocol::NodeAddress;
 use crate::quantity::{integer, seconds};
+use crate::sandbox::Sandbox;
 use crate::tls::KeyId;
 
 const HEADING: &str = "Local network";
@@ -201,6 +203,43 @@ impl BrowseArgs {
                     known.extend(new.iter().cloned());
                     on_found(new);
                 }
+            }
+        };
+        thread::Builder::new()
+            .name("discovery".into())
+            .spawn(body)?;
+        Ok(())
+    }
+
+    /// Starts a thread that waits for relays to be announced, with an id only the one that
+    /// claims to have it, and passes on those that are not `known`, until there are
+    /// `--max-found`.
+    pub(super) fn follow_relays(
+        &self,
+        id: Option<KeyId>,
+        mut known: Vec<PeerSource>,
+        sandbox: Option<Sandbox>,
+        on_found: impl Fn(PeerSource) + Send + 'static,
+    ) -> io::Result<()> {
+        let max_found = self.max_found;
+        let mut on_service = move |found: FoundService| {
+            let is_wanted = id.is_none() || found.id == id;
+            let Some(source) = source((ServiceKind::Relay, found)).filter(|_| is_wanted) else {
+                return;
+            };
+            let mut addresses = known.iter().flat_map(|known| &known.addresses);
+            let is_known = addresses.any(|known| source.addresses.contains(known));
+            if known.len() < max_found && !is_known {
+                known.push(source.clone());
+                on_found(source);
+            }
+        };
+        let body = move || {
+            if let Some(Err(error)) = sandbox.map(|sandbox| sandbox.enter()) {
+                warn!(target: OPERATOR, "sandbox of mDNS: {error}");
+            }
+            if let Err(error) = follow(ServiceKind::Relay, &mut on_service) {
+                warn!(target: OPERATOR, "no further relays are found on the network: {error}");
             }
         };
         thread::Builder::new()

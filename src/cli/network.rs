@@ -34,7 +34,7 @@ impl NodeNetwork {
                 listen: vec![listen],
             });
         }
-        let relays = relay.find(AutoServers::OneRelay)?;
+        let relays = relay.find(AutoServers::Relays)?;
         let listen = node_addresses(listen, &addresses(&relays))?;
         Ok(Self { relays, listen })
     }

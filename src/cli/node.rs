@@ -18,9 +18,9 @@ use crate::cli::logging::LogArgs;
 use crate::cli::message_command::{MessageCommand, MessageCommandArgs, RunningCommand};
 use crate::cli::network::{self, NodeNetwork, wait_for_network};
 use crate::cli::node_events::{ConsoleEvents, log_event};
-use crate::cli::node_relays::{claim, registrar, start_resolvers};
+use crate::cli::node_relays::{claim, follow_relays, registrars};
 use crate::cli::relay_address::{FoundRelay, RelayAddressArgs};
-use crate::cli::relay_tls::relay_tls;
+use crate::cli::relay_tls::RelayTls;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::shared_folder::{describe, folder_to_share, open_folder, print_addresses};
 use crate::cli::sockets::{bind_tcp, udp_requests};
@@ -40,7 +40,7 @@ use crate::session::{AccessControl, GroupSecret};
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::terminal::prompt::{self, PromptSettings};
 use crate::terminal::{HistoryArgs, Screen, TerminalOutput};
-use crate::tls::{KeyId, KnownRelays};
+use crate::tls::{Certificates, KeyId, KnownRelays, TlsConnector};
 use crate::xdg::user_folder;
 
 const ABOUT: &str = "\
@@ -257,7 +257,9 @@ pub(super) fn prepare(
     let now = Instant::now();
     let access = args.access.settings(&tls)?;
     args.user.switch()?;
-    let settings = reactor_settings(args, tls, access.secret.clone(), &relays, sources)?;
+    let relay_tls = relay_tls(args, tls.certificates.clone())?;
+    let connectors = relay_tls.connectors(&relays)?;
+    let settings = reactor_settings(args, tls, access.secret.clone(), connectors, sources);
     let sandbox = (!args.no_sandbox).then(|| rights(args, &folder, user.is_some()));
     let (mut folder, scan_worker, hash_worker) = open_folder(&folder, args.folder)?;
     let share = describe(&mut folder);
@@ -265,8 +267,7 @@ pub(super) fn prepare(
     let claim = claim(args.advertise, &addresses)?;
     args.group
         .announce(&args.relay.browse, claim.1, !args.no_sandbox)?;
-    let registrars = relays.iter().map(|relay| registrar(relay, claim, now));
-    let (registrars, look_ups) = registrars.unzip();
+    let (registrars, look_ups) = registrars(&relays, claim, now);
     let mut node = Node::new(folder, registrars, args.limits.max_unknown, now, on_event);
     node.udp = udp;
     node.certificates = certificates;
@@ -280,8 +281,15 @@ pub(super) fn prepare(
     let clock = Clock::with_suspends(now);
     let mut reactor = build_reactor(node, settings, listeners, sockets, clock)?;
     let command = start_command(&reactor, command)?;
-    start_resolvers(&reactor, &args.relay, &relays, look_ups)
-        .and_then(|()| start_workers(&reactor, args, scan_worker, hash_worker, sandbox))
+    let look_ups = (&relays[..], look_ups);
+    follow_relays(
+        &reactor,
+        &args.relay,
+        look_ups,
+        relay_tls,
+        sandbox.is_some(),
+    )?;
+    start_workers(&reactor, args, scan_worker, hash_worker, sandbox)
         .map_err(StartupError::system("cannot start a thread"))?;
     if let Some(changes) = changes {
         let result = reactor.watch_external(changes);
@@ -308,29 +316,31 @@ fn console(args: &NodeArgs, user: Screen, relays: &[FoundRelay]) -> Result<Conso
     Ok(Console::new(jobs, args.console.max_downloads))
 }
 
+/// How to connect to relays, those that are found later, too.
+fn relay_tls(
+    args: &NodeArgs,
+    certificates: Option<Arc<Certificates>>,
+) -> Result<RelayTls, StartupError> {
+    Ok(RelayTls {
+        mode: args.access.secret.tls_mode(args.tls.mode(), args.udp)?,
+        is_udp: args.udp,
+        certificates,
+        file: KnownRelays::of_user(args.user.home()),
+    })
+}
+
 fn reactor_settings(
     args: &NodeArgs,
     tls: ServerTls,
     secret: Option<Arc<GroupSecret>>,
-    relays: &[FoundRelay],
+    relay_tls: Vec<Option<TlsConnector>>,
     sources: Vec<IpAddr>,
-) -> Result<ReactorSettings, StartupError> {
-    let mode = args.access.secret.tls_mode(args.tls.mode(), args.udp)?;
-    let tls_of = |relay| {
-        let known_relays = KnownRelays::of_user(args.user.home());
-        relay_tls(
-            relay,
-            mode,
-            args.udp,
-            tls.certificates.clone(),
-            known_relays,
-        )
-    };
-    Ok(ReactorSettings {
+) -> ReactorSettings {
+    ReactorSettings {
         limits: args.limits.clone(),
         speaks_http: !args.http.no_http,
         tls: tls.acceptor,
-        relay_tls: relays.iter().map(tls_of).collect::<Result<_, _>>()?,
+        relay_tls,
         certificates: tls.certificates,
         node_ids: None,
         secret,
@@ -338,7 +348,7 @@ fn reactor_settings(
         rates: args.rates,
         read_size: SERVER_READ_SIZE,
         source_addresses: sources,
-    })
+    }
 }
 
 /// Starts the thread of the command for messages, before the node gives up its rights.

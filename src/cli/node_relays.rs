@@ -5,8 +5,12 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
+use log::warn;
+
 use crate::cli::relay_address::{FoundRelay, RelayAddressArgs};
-use crate::cli::{Exit, StartupError};
+use crate::cli::relay_tls::RelayTls;
+use crate::cli::{Exit, StartupError, rights};
+use crate::logging::OPERATOR;
 use crate::node::{Node, NodeMessage, Registrar};
 use crate::protocol::{ClaimedIp, Port};
 use crate::reactor::Reactor;
@@ -22,8 +26,17 @@ pub(super) fn claim(
     Ok((ip, port))
 }
 
-/// The registrar for a relay, and its requests to look the relay up.
-pub(super) fn registrar(
+/// The registrars for these relays, and the requests of each to look its relay up.
+pub(super) fn registrars(
+    relays: &[FoundRelay],
+    claim: (ClaimedIp, Port),
+    now: Instant,
+) -> (Vec<Registrar>, Vec<Receiver<()>>) {
+    let all = relays.iter().map(|relay| registrar(relay, claim, now));
+    all.unzip()
+}
+
+fn registrar(
     relay: &FoundRelay,
     (ip, port): (ClaimedIp, Port),
     now: Instant,
@@ -40,17 +53,42 @@ pub(super) fn registrar(
 }
 
 /// Starts a thread for each relay that is looked up on request.
-pub(super) fn start_resolvers(
+fn start_resolvers(
     reactor: &Reactor<Node<Folder>>,
-    args: &RelayAddressArgs,
     relays: &[FoundRelay],
     look_ups: Vec<Receiver<()>>,
 ) -> io::Result<()> {
     for (index, (relay, queue)) in relays.iter().zip(look_ups).enumerate() {
         let handle = reactor.handle();
-        args.start_resolver(relay, queue, move |addresses| {
+        RelayAddressArgs::start_resolver(relay, queue, move |addresses| {
             handle.send(NodeMessage::RelayAddresses(index, addresses));
         })?;
     }
     Ok(())
+}
+
+/// Starts the threads that look `relays` up on request, and one that adds those that are
+/// announced from now on, if `auto` stands for relays.
+pub(super) fn follow_relays(
+    reactor: &Reactor<Node<Folder>>,
+    args: &RelayAddressArgs,
+    (relays, look_ups): (&[FoundRelay], Vec<Receiver<()>>),
+    tls: RelayTls,
+    has_sandbox: bool,
+) -> Result<(), StartupError> {
+    let started = start_resolvers(reactor, relays, look_ups);
+    started.map_err(StartupError::system("cannot start a thread"))?;
+    if !args.is_given() {
+        return Ok(());
+    }
+    let handle = reactor.handle();
+    let sandbox = has_sandbox.then(rights::of_discovery);
+    args.follow_relays(relays, sandbox, move |relay| match tls.connector(&relay) {
+        Ok(connector) => {
+            // Both lists of relays grow together.
+            handle.add_relay(connector);
+            handle.send(NodeMessage::RelayFound(relay.source, fastrand::u64(..)));
+        }
+        Err(error) => warn!(target: OPERATOR, "{} is not used: {}", relay.source, error.text),
+    })
 }

@@ -17,6 +17,7 @@ use crate::jobs::PeerSource;
 use crate::logging::OPERATOR;
 use crate::protocol::Port;
 use crate::reactor::Handle;
+use crate::sandbox::Sandbox;
 use crate::tls::KeyId;
 
 /// The environment variable that stands in for the relay's address.
@@ -62,8 +63,6 @@ struct RelayWords(Vec<RelayWord>);
 /// What `auto` may stand for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum AutoServers {
-    /// The first relay by name.
-    OneRelay,
     /// All relays that answer.
     Relays,
     /// The same, or all nodes if there is no relay.
@@ -199,12 +198,7 @@ impl RelayAddressArgs {
             };
             match &chosen {
                 ChosenRelay::Auto => match self.browse.find(id, takes_nodes) {
-                    Ok(mut sources) => {
-                        if auto == AutoServers::OneRelay {
-                            sources.truncate(1);
-                        }
-                        found.extend(sources.into_iter().map(relay));
-                    }
+                    Ok(sources) => found.extend(sources.into_iter().map(relay)),
                     Err(error) => failures.push(error),
                 },
                 ChosenRelay::Group(_) if auto != AutoServers::RelaysOrNodes => {
@@ -247,26 +241,47 @@ impl RelayAddressArgs {
         started.map_err(StartupError::system("cannot start a thread"))
     }
 
+    /// Starts a thread that waits for further relays, if `auto` stands for some, and passes
+    /// them on.
+    pub(super) fn follow_relays(
+        &self,
+        found: &[FoundRelay],
+        sandbox: Option<Sandbox>,
+        on_found: impl Fn(FoundRelay) + Send + 'static,
+    ) -> Result<(), StartupError> {
+        let is_auto = |chosen: &ChosenRelay| matches!(chosen, ChosenRelay::Auto);
+        let Some(index) = self.chosen()?.iter().position(is_auto) else {
+            return Ok(());
+        };
+        let id = self.relay_id.get(index).copied();
+        let known = found.iter().map(|relay| relay.source.clone()).collect();
+        let on_found = move |source| {
+            on_found(FoundRelay {
+                source,
+                id,
+                chosen: ChosenRelay::Auto,
+            });
+        };
+        let started = self.browse.follow_relays(id, known, sandbox, on_found);
+        started.map_err(StartupError::system("cannot start a thread"))
+    }
+
     /// Starts a thread that looks a relay up for each request, and passes its addresses on.
     /// Without a name there is nothing to look up.
     pub(super) fn start_resolver(
-        &self,
         relay: &FoundRelay,
         requests: Receiver<()>,
         on_addresses: impl Fn(Vec<SocketAddr>) + Send + 'static,
     ) -> io::Result<()> {
-        let (chosen, id, browse) = (relay.chosen.clone(), relay.id, self.browse.clone());
-        if matches!(&chosen, ChosenRelay::At(address) if !address.is_name()) {
+        let ChosenRelay::At(address) = relay.chosen.clone() else {
+            return Ok(());
+        };
+        if !address.is_name() {
             return Ok(());
         }
-        let find = move || match &chosen {
-            ChosenRelay::Auto => Ok(browse.find(id, false)?.remove(0).addresses),
-            ChosenRelay::Group(_) => Err(finds_nodes()),
-            ChosenRelay::At(address) => address.resolve(),
-        };
         let body = move || {
             for () in requests {
-                if let Ok(addresses) = find() {
+                if let Ok(addresses) = address.resolve() {
                     on_addresses(addresses);
                 }
             }

@@ -27,38 +27,57 @@ pub(super) struct ClientTlsArgs {
     pub(super) node_id: Option<KeyId>,
 }
 
-/// The TLS of connections to a relay; none if they are not encrypted. The relay is shown
-/// `certificates`, if there are some. `is_udp` says whether requests go over UDP; `file` is that
-/// of known relays. To be called before the program enters its sandbox.
-pub(super) fn relay_tls(
-    relay: &FoundRelay,
-    mode: TlsMode,
-    is_udp: bool,
-    certificates: Option<Arc<Certificates>>,
-    file: Option<KnownRelays>,
-) -> Result<Option<TlsConnector>, StartupError> {
-    if is_udp && mode == TlsMode::Required {
-        return Err(StartupError::usage(
-            "--udp is not encrypted; write --udp or --tls required, not both",
-        ));
+/// How to connect to relays.
+#[derive(Clone)]
+pub(super) struct RelayTls {
+    pub(super) mode: TlsMode,
+    /// Whether requests go over UDP.
+    pub(super) is_udp: bool,
+    /// What relays are shown, if anything.
+    pub(super) certificates: Option<Arc<Certificates>>,
+    /// The file of known relays. It must be readable: a sandbox could hide it.
+    pub(super) file: Option<KnownRelays>,
+}
+
+impl RelayTls {
+    /// [`RelayTls::connector`] for each of these relays.
+    pub(super) fn connectors(
+        &self,
+        relays: &[FoundRelay],
+    ) -> Result<Vec<Option<TlsConnector>>, StartupError> {
+        relays.iter().map(|relay| self.connector(relay)).collect()
     }
-    let trust = match (relay.id, mode) {
-        (Some(_), TlsMode::Off) => {
+
+    /// The TLS of connections to a relay; none if they are not encrypted.
+    pub(super) fn connector(
+        &self,
+        relay: &FoundRelay,
+    ) -> Result<Option<TlsConnector>, StartupError> {
+        let &Self { mode, is_udp, .. } = self;
+        if is_udp && mode == TlsMode::Required {
             return Err(StartupError::usage(
-                "--relay-id needs TLS; write --relay-id or --tls off, not both",
+                "--udp is not encrypted; write --udp or --tls required, not both",
             ));
         }
-        (Some(id), _) => RelayTrust::pinned(id),
-        (None, _) => match remembered(relay, mode, is_udp, file)? {
-            Some(trust) if matches!(relay.chosen, ChosenRelay::Auto) => trust.unrecorded(),
-            Some(trust) => trust,
-            None => return Ok(None),
-        },
-    };
-    let connector = TlsConnector::new(ServerTrust::Relay(Arc::new(trust)), certificates);
-    connector
-        .map(Some)
-        .map_err(StartupError::system("cannot start TLS"))
+        let trust = match (relay.id, mode) {
+            (Some(_), TlsMode::Off) => {
+                return Err(StartupError::usage(
+                    "--relay-id needs TLS; write --relay-id or --tls off, not both",
+                ));
+            }
+            (Some(id), _) => RelayTrust::pinned(id),
+            (None, _) => match remembered(relay, mode, is_udp, self.file.clone())? {
+                Some(trust) if matches!(relay.chosen, ChosenRelay::Auto) => trust.unrecorded(),
+                Some(trust) => trust,
+                None => return Ok(None),
+            },
+        };
+        let certificates = self.certificates.clone();
+        let connector = TlsConnector::new(ServerTrust::Relay(Arc::new(trust)), certificates);
+        connector
+            .map(Some)
+            .map_err(StartupError::system("cannot start TLS"))
+    }
 }
 
 /// A relay whose key the user has not pinned. None for plain connections.

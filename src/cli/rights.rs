@@ -65,6 +65,14 @@ pub(super) fn of_look_ups() -> Sandbox {
     }
 }
 
+/// What a thread needs that waits for relays to be announced: their keys may be known.
+pub(super) fn of_discovery() -> Sandbox {
+    Sandbox {
+        has_network: true,
+        ..Sandbox::default()
+    }
+}
+
 /// Gives up all other rights. Threads that run already keep theirs: that of the log opens
 /// its file anew, and that of the resolver reads the system's settings.
 pub(super) fn keep_only(sandbox: &Sandbox) {

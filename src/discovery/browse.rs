@@ -43,6 +43,26 @@ pub fn browse(
     Ok(found.unwrap_or_default())
 }
 
+/// Calls `on_found` for each server of this kind that is announced from now on, or is there
+/// already. Returns only after an error.
+///
+/// # Errors
+/// The system refuses a thread or a socket.
+pub fn follow(kind: ServiceKind, mut on_found: impl FnMut(FoundService)) -> io::Result<()> {
+    let daemon = ServiceDaemon::new().map_err(io::Error::other)?;
+    let answers = daemon
+        .browse(kind.service_type())
+        .map_err(io::Error::other)?;
+    for event in &answers {
+        if let ServiceEvent::ServiceResolved(service) = event
+            && let Some(found) = FoundService::new(&service)
+        {
+            on_found(found);
+        }
+    }
+    Err(io::Error::other("the thread of mDNS has ended"))
+}
+
 /// The servers whose answers come until the deadline, or until shortly after the first one.
 fn collect(
     answers: &Receiver<ServiceEvent>,

@@ -9,7 +9,7 @@ mod network_interface;
 mod service;
 
 pub use announcement::{Announcement, LocalService};
-pub use browse::browse;
+pub use browse::{browse, follow};
 pub use dht::{DhtGroup, DhtNetwork};
 pub use network_interface::NetworkInterface;
 pub use service::{FoundService, ServiceKind};

@@ -38,6 +38,7 @@ pub use share::{
 pub use update_request::UpdateRequest;
 
 use crate::close_reason::{CloseReason, ResourceLimit};
+use crate::jobs::PeerSource;
 use crate::node::relay_contact::RelayContact;
 use crate::node::relay_update::UpdateState;
 use crate::protocol::{ContentHash, NodeAddress, ServerKind};
@@ -115,6 +116,23 @@ impl<S: Share> Node<S> {
             gets_found: 0,
             rendered_pieces: None,
             partial_revision: 0,
+        }
+    }
+
+    /// Registers with one more relay. `seed` is for its pauses.
+    fn add_relay(&mut self, relay: PeerSource, seed: u64, now: Instant) {
+        let Some(first) = self.relays.first().filter(|_| !self.is_stopping) else {
+            return;
+        };
+        let (ip, port) = first.registrar.claim;
+        let registrar = Registrar::new(relay.addresses.clone(), ip, port, seed, now);
+        let mut contact = RelayContact::new(registrar.named(&relay.name));
+        if self.receives_messages() {
+            contact.receive_messages(seed.wrapping_add(1));
+        }
+        self.relays.push(contact);
+        if let Some(console) = &mut self.console {
+            console.jobs.add_sources(vec![relay]);
         }
     }
 
@@ -319,6 +337,7 @@ impl<S: Share> Role for Node<S> {
                 self.list_partial_files(context.now);
             }
             NodeMessage::Answer(to, text) => self.send_message(context, to, text, true),
+            NodeMessage::RelayFound(relay, seed) => self.add_relay(relay, seed, context.now),
             NodeMessage::RelayAddresses(relay, addresses) => {
                 if let Some(contact) = self.relays.get_mut(relay) {
                     contact.set_addresses(&addresses, context.now);

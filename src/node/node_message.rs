@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::jobs;
+use crate::jobs::{self, PeerSource};
 use crate::protocol::{NodeAddress, Text};
 
 /// A message of another thread.
@@ -13,6 +13,8 @@ pub enum NodeMessage<U> {
     Terminal(jobs::TerminalEvent),
     /// An answer to a message, made by a program.
     Answer(NodeAddress, Text<'static>),
+    /// One more relay, and a seed for its pauses.
+    RelayFound(PeerSource, u64),
     /// The addresses of the relay of this index, which may have changed.
     RelayAddresses(usize, Vec<SocketAddr>),
 }

@@ -38,6 +38,11 @@ impl Connectors {
         }
     }
 
+    /// Adds a relay behind the others.
+    pub(super) fn add_relay(&mut self, connector: Option<TlsConnector>) {
+        self.relays.push(connector);
+    }
+
     /// The connector of connections that lead to this peer; none if they are not encrypted.
     ///
     /// # Errors

@@ -5,10 +5,14 @@ use std::sync::mpsc::Sender;
 
 use mio::Waker;
 
+use crate::tls::TlsConnector;
+
 /// A command from another thread.
 pub(super) enum ReactorCommand<M> {
     /// A message for the role.
     Message(M),
+    /// There is one more relay.
+    AddRelay(Option<TlsConnector>),
     /// Stop as at SIGTERM.
     Stop,
 }
@@ -32,6 +36,12 @@ impl<M> Handle<M> {
     /// Sends a message to the role. Does nothing once the loop has ended.
     pub fn send(&self, message: M) {
         self.send_command(ReactorCommand::Message(message));
+    }
+
+    /// Adds a relay, whose index follows those of the others, and how to connect to it: in plain
+    /// text without a connector.
+    pub fn add_relay(&self, tls: Option<TlsConnector>) {
+        self.send_command(ReactorCommand::AddRelay(tls));
     }
 
     /// Tells the loop to finish the requests in progress and to end.

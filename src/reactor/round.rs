@@ -191,6 +191,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 Ok(ReactorCommand::Message(message)) => {
                     self.call_role(|role, context| role.on_message(context, message));
                 }
+                Ok(ReactorCommand::AddRelay(tls)) => self.connectors.add_relay(tls),
                 Ok(ReactorCommand::Stop) => self.stop(),
                 Err(_) => return,
             }

@@ -126,6 +126,32 @@ fn a_node_waits_for_a_relay_to_be_announced() {
 }
 
 #[test]
+fn a_running_node_registers_with_relays_that_are_announced_later() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let there = here.neighbour();
+    let mut first = announced_relay(&there, &[]);
+    let share = folder(&[("hello.txt", b"hello")]);
+    let mut command = node_on(&here, share.path(), &["--console", "--listen-messages"]);
+    command.args(["--save-dir"]).arg(share.path());
+    let mut node = Server::start_with_stdin(command);
+    node.log_until("registered as");
+    let second = announced_relay(&there, &[]);
+    second.log_until(" registered by ");
+    assert_eq!(first.stop(), Some(0));
+    let output = client_on(&there, &["get", "hello.txt"]).expect_code(0);
+    assert_eq!(output.text(), "hello");
+    // Messages to the node go through it, and the console asks it.
+    let address = node.wire_address();
+    let to: Vec<&str> = address.split(' ').collect();
+    client_on(&there, &[&["send"], &to[..], &["hi"]].concat()).expect_code(0);
+    node.log_until(": hi");
+    node.enter("find hello.txt");
+    node.log_until(&address);
+}
+
+#[test]
 fn only_the_relay_with_the_wanted_id_is_used() {
     let Some(here) = Machine::new() else {
         return;
