@@ -105,7 +105,7 @@ impl EngineConnection {
                 stream.set_read_timeout(timeout)?;
                 stream.set_write_timeout(timeout)?;
                 match &access.tls {
-                    Some(config) => tls::encrypt(stream, host, config)?,
+                    Some(config) => Box::new(tls::encrypt(stream, host, config)?),
                     None => Box::new(stream),
                 }
             }

@@ -21,6 +21,7 @@ mod address;
 mod connection;
 mod loader;
 mod reader;
+mod reader_request;
 #[cfg(test)]
 mod reader_tests;
 mod resp;

@@ -6,14 +6,14 @@ use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
-use crate::protocol::NodeAddress;
 use crate::registry::connection::{EngineConnection, EngineError, RegistryAccess};
 use crate::registry::loader::{OnUpdate, load_listeners, load_nodes, load_records};
+use crate::registry::reader_request::ReaderRequest;
 use crate::registry::resp::{Commands, RespValue};
 use crate::registry::writer::{Writer, WriterRequest};
 use crate::registry::{MARKER_KEY, STREAM_KEY};
 use crate::relay::shared_directory::{
-    InstanceId, MissingRecords, RegistryBatch, RegistryCommand, RegistryUpdate, SendCommand,
+    InstanceId, RegistryBatch, RegistryCommand, RegistryUpdate, SendCommand,
 };
 
 /// The version of the form of keys and changes.
@@ -27,14 +27,6 @@ const MAX_UPDATES: usize = 8;
 /// The first pause between two attempts to connect; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// What the reader is to do beside following the changes.
-pub(super) enum ReaderRequest {
-    Load(NodeAddress),
-    Reconnect(&'static str),
-    Missing(MissingRecords),
-    WriterFailed(InstanceId, EngineError),
-}
 
 /// The relay's side of the engine.
 pub struct RegistryClient {

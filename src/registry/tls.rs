@@ -9,17 +9,15 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, version};
 
-use crate::registry::connection::EngineStream;
-
 /// Speaks TLS over `stream`. The certificate must be valid for `host`.
 pub(super) fn encrypt(
     stream: TcpStream,
     host: &str,
     config: &Arc<ClientConfig>,
-) -> io::Result<Box<dyn EngineStream>> {
+) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     let session = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-    Ok(Box::new(StreamOwned::new(session, stream)))
+    Ok(StreamOwned::new(session, stream))
 }
 
 /// Trusts the engines for which one of these authorities vouches.

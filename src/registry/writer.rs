@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::protocol::NodeAddress;
 use crate::registry::connection::{EngineConnection, EngineError};
-use crate::registry::reader::ReaderRequest;
+use crate::registry::reader_request::ReaderRequest;
 use crate::registry::resp::{Commands, RespValue};
 use crate::registry::{LISTENERS_PREFIX, NODE_PREFIX, STREAM_KEY};
 use crate::relay::shared_directory::{
