@@ -1,11 +1,11 @@
 //! Accepted connections by the address that they come from: how many there may be, and
 //! how the loop's turns are shared.
 //!
-//! Turns are shared by address, not by connection: in each round every address may do the
-//! same amount of work, and the addresses take turns after each connection. A stranger
-//! with many connections delays others no more than one with a single connection.
+//! Turns are shared by address, not by connection; see [`turns`].
 //! Places are shared likewise: the last ones are reserved for addresses that the role knows,
 //! and for the first connection of an address.
+
+mod turns;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -14,12 +14,8 @@ use slab::Slab;
 
 use crate::close_reason::ResourceLimit;
 use crate::protocol::address_group;
+use crate::reactor::address_groups::turns::{DueGroups, ROUND_WORK};
 
-/// The work of a round, in pieces of input, 4 KiB of output, or what the role counts beside. The
-/// addresses share it.
-const ROUND_WORK: usize = 1024;
-/// The least work of an address in a round.
-const MIN_SHARE: usize = 32;
 /// One place in so many is reserved for addresses that the role knows, and as many for first
 /// connections.
 const PLACES_PER_RESERVED: usize = 32;
@@ -51,10 +47,18 @@ pub(super) struct AddressGroups {
     files: usize,
     groups: Slab<AddressGroup>,
     by_address: HashMap<IpAddr, GroupId>,
-    /// The groups in this round whose connections are due, in the order of their turns.
-    current: VecDeque<GroupId>,
+    /// The groups whose connections are due in this round.
+    current: DueGroups,
     /// The same for the next round.
-    next: VecDeque<GroupId>,
+    next: DueGroups,
+    /// The number of this round.
+    round: u32,
+    /// The work that each group may do in this round.
+    share: usize,
+    /// The work that is left for all.
+    work_left: usize,
+    /// The last turn was that of a light group.
+    was_light: bool,
 }
 
 /// The connections from one address.
@@ -69,10 +73,14 @@ struct AddressGroup {
     handshakes: usize,
     /// The slots of connections whose turn is due.
     due: VecDeque<u32>,
-    /// Connections that may have a turn in this round.
+    /// The last round with a turn.
+    round: u32,
+    /// Connections that may have a turn in it.
     turns_left: usize,
-    /// Work that may be done in this round.
-    work_left: usize,
+    /// The work in it.
+    work: usize,
+    /// The share was used up in it.
+    is_heavy: bool,
     /// The group is in one of the queues.
     is_queued: bool,
 }
@@ -92,8 +100,12 @@ impl AddressGroups {
             files: 0,
             groups,
             by_address: HashMap::new(),
-            current: VecDeque::new(),
-            next: VecDeque::new(),
+            current: DueGroups::default(),
+            next: DueGroups::default(),
+            round: 0,
+            share: ROUND_WORK,
+            work_left: 0,
+            was_light: false,
         }
     }
 
@@ -180,72 +192,13 @@ impl AddressGroups {
             self.groups.remove(id as usize);
         }
     }
-
-    /// Whether connections are due for a turn.
-    pub(super) fn has_due(&self) -> bool {
-        !self.next.is_empty()
-    }
-
-    /// The connection in this slot is due for a turn.
-    pub(super) fn push(&mut self, id: GroupId, slot: usize) {
-        let group = &mut self.groups[id as usize];
-        // A slab of connections never has 2^32 entries.
-        group.due.push_back(slot as u32);
-        if !std::mem::replace(&mut group.is_queued, true) {
-            self.next.push_back(id);
-        }
-    }
-
-    /// Starts a round: the connections that are due now may have one turn each.
-    pub(super) fn start_round(&mut self) {
-        std::mem::swap(&mut self.current, &mut self.next);
-        let share = ROUND_WORK / self.current.len().max(1);
-        for id in &self.current {
-            let group = &mut self.groups[*id as usize];
-            group.turns_left = group.due.len();
-            group.work_left = share.max(MIN_SHARE);
-        }
-    }
-
-    /// The slot of the next connection to have its turn in this round.
-    pub(super) fn pop(&mut self) -> Option<usize> {
-        while let Some(id) = self.current.pop_front() {
-            let group = &mut self.groups[id as usize];
-            if group.turns_left > 0
-                && group.work_left > 0
-                && let Some(slot) = group.due.pop_front()
-            {
-                group.turns_left -= 1;
-                self.current.push_back(id);
-                return Some(slot as usize);
-            }
-            if group.due.is_empty() {
-                group.is_queued = false;
-                self.remove_if_unused(id);
-            } else {
-                self.next.push_back(id);
-            }
-        }
-        None
-    }
-
-    /// The work that a connection of this group may do in its turn.
-    pub(super) fn work_left(&self, id: GroupId) -> usize {
-        self.groups[id as usize].work_left
-    }
-
-    /// A connection of this group has done so much work.
-    pub(super) fn charge(&mut self, id: GroupId, work: usize) {
-        let group = &mut self.groups[id as usize];
-        group.work_left = group.work_left.saturating_sub(work);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn acquire(groups: &mut AddressGroups, ip: &str) -> Result<GroupId, ResourceLimit> {
+    pub(super) fn acquire(groups: &mut AddressGroups, ip: &str) -> Result<GroupId, ResourceLimit> {
         groups.acquire(ip.parse().expect("an address"), || false)
     }
 
@@ -293,28 +246,6 @@ mod tests {
         assert!(known("192.0.2.2").is_ok());
         assert!(known("192.0.2.9").is_ok());
         assert_eq!(known("192.0.2.9"), full, "no place is left");
-    }
-
-    #[test]
-    fn addresses_take_turns_and_share_the_work_of_a_round() {
-        let mut groups = AddressGroups::new(64, 60, 9);
-        let many = acquire(&mut groups, "192.0.2.1").expect("a place");
-        let one = acquire(&mut groups, "192.0.2.2").expect("a place");
-        (0..9).for_each(|slot| groups.push(many, slot));
-        groups.push(one, 9);
-        groups.start_round();
-        assert_eq!(groups.pop(), Some(0));
-        groups.charge(many, ROUND_WORK / 4);
-        assert_eq!(groups.pop(), Some(9));
-        assert_eq!(groups.pop(), Some(1));
-        groups.charge(many, ROUND_WORK / 4);
-        groups.push(many, 0);
-        assert_eq!(groups.pop(), None, "its work of this round is done");
-        assert!(groups.has_due());
-        groups.start_round();
-        let rest = std::iter::from_fn(|| groups.pop());
-        assert!(rest.eq([2, 3, 4, 5, 6, 7, 8, 0]));
-        assert!(!groups.has_due());
     }
 
     #[test]

@@ -15,21 +15,30 @@ use crate::tls::TlsAcceptor;
 
 /// Connections whose turns form a batch.
 const BATCH: usize = 64;
+/// The most addresses of a batch: each may do some work, although the batch is read before any of
+/// it counts.
+const BATCH_ADDRESSES: usize = 16;
 /// The least room for a read: with less, the next connection starts another batch.
 const MIN_READ: usize = 4096;
 
 /// The system calls of a turn count as much work as so many short lines.
 const TURN_WORK: usize = 8;
+/// Bytes that are read for each unit of work that may be done: as many as a short line has.
+const READ_BYTES: usize = 64;
 /// Bytes flushed or read that count as much work as a short line.
 const MOVED_BYTES: usize = 4096;
 
 /// A turn whose input is read and not handled yet.
 pub(super) struct PendingTurn {
     slot: usize,
+    /// It is the first one of its address in this round.
+    is_first: bool,
     /// The position of its input in the read buffer.
     arrived: Range<usize>,
     /// The bytes that the connection had moved before.
     before: (u64, u64),
+    /// What has happened, once it is handled.
+    report: TurnReport,
 }
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
@@ -42,28 +51,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let mut turns = std::mem::take(&mut self.turns);
         self.addresses.start_round();
         loop {
-            let mut read = 0;
-            while turns.len() < BATCH && read_buffer.len() - read >= MIN_READ {
-                let Some(slot) = self.addresses.pop() else {
-                    break;
-                };
-                // Skips entries of removed connections. A new connection in the slot has
-                // one turn only: the turn clears `is_queued`.
-                if let Some(conn) = self.connections.get(slot).filter(|conn| conn.is_queued) {
-                    let (before, group) = (conn.bytes_moved(), conn.group);
-                    let start = read;
-                    read += self.flush_and_read(slot, &mut read_buffer[start..]);
-                    let after = self.connections[slot].bytes_moved();
-                    let moved = (after.0 - before.0) + (after.1 - before.1);
-                    // At once: a batch must not move much for each of many connections.
-                    self.addresses.charge(group, moved as usize / MOVED_BYTES);
-                    turns.push(PendingTurn {
-                        slot,
-                        arrived: start..read,
-                        before,
-                    });
-                }
-            }
+            self.read_turns(&mut turns, &mut read_buffer);
             if turns.is_empty() {
                 break;
             }
@@ -72,12 +60,17 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 (peer.into(), &read_buffer[turn.arrived.clone()])
             }));
             let mut requests = 0;
-            for turn in turns.drain(..) {
-                let report = self.handle_turn(turn.slot, &read_buffer[turn.arrived]);
+            for turn in &mut turns {
+                let arrived = &read_buffer[turn.arrived.clone()];
+                turn.report = self.handle_turn(turn.slot, arrived, turn.is_first);
                 if self.connections[turn.slot].origin == Origin::Inbound {
-                    requests += report.lines;
+                    requests += turn.report.lines;
                 }
-                self.finish_turn(turn.slot, turn.before, report);
+            }
+            // Those that have to wait for another turn have it before the others.
+            turns.sort_by_key(|turn| turn.report.work > 0);
+            for turn in turns.drain(..) {
+                self.finish_turn(turn.slot, turn.before, turn.report);
             }
             // The time is read once for a batch: it would cost too much for each request.
             if requests > 0 {
@@ -87,6 +80,52 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         }
         self.turns = turns;
         self.read_buffer = read_buffer;
+    }
+
+    /// Begins the turns of a batch: reads the input of each connection.
+    fn read_turns(&mut self, turns: &mut Vec<PendingTurn>, read_buffer: &mut [u8]) {
+        let (mut read, mut addresses) = (0, 0);
+        while turns.len() < BATCH
+            && addresses < BATCH_ADDRESSES
+            && read_buffer.len() - read >= MIN_READ
+        {
+            let Some((slot, is_first)) = self.addresses.pop() else {
+                return;
+            };
+            addresses += usize::from(is_first);
+            // Skips entries of removed connections. A new connection in the slot has
+            // one turn only: the turn clears `is_queued`.
+            if let Some(conn) = self.connections.get(slot).filter(|conn| conn.is_queued) {
+                let (before, group) = (conn.bytes_moved(), conn.group);
+                let start = read;
+                let end = start + self.most_to_read(slot, read_buffer.len() - start);
+                read += self.flush_and_read(slot, &mut read_buffer[start..end]);
+                let after = self.connections[slot].bytes_moved();
+                let moved = (after.0 - before.0) + (after.1 - before.1);
+                // At once: a batch must not move much for each of many connections.
+                self.addresses.charge(group, moved as usize / MOVED_BYTES);
+                turns.push(PendingTurn {
+                    slot,
+                    is_first,
+                    arrived: start..read,
+                    before,
+                    report: TurnReport::default(),
+                });
+            }
+        }
+    }
+
+    /// The most bytes of a read. A peer that connected to us is not read beyond the work that its
+    /// address may do: the rest would wait in our memory.
+    fn most_to_read(&self, slot: usize, room: usize) -> usize {
+        let conn = &self.connections[slot];
+        match conn.origin {
+            Origin::Outbound => room,
+            Origin::Inbound => {
+                let work = self.addresses.work_left(conn.group, false);
+                room.min((work * READ_BYTES).max(MIN_READ))
+            }
+        }
     }
 
     /// Flushes the outbox and reads once. Returns the number of bytes to handle.
@@ -145,14 +184,22 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         arrived
     }
 
-    /// Handles `arrived`, and the input that earlier turns have stored.
-    fn handle_turn(&mut self, slot: usize, arrived: &[u8]) -> TurnReport {
+    /// Handles `arrived`, and the input that earlier turns have stored. It is stored as well if
+    /// others at the address have done the work of the round, unless the turn `is_first`.
+    fn handle_turn(&mut self, slot: usize, arrived: &[u8], is_first: bool) -> TurnReport {
         let report = match self.connections[slot].phase {
             Phase::Connecting => {
                 self.finish_connect(slot);
                 TurnReport::default()
             }
-            Phase::Open(_) => self.drive(slot, |conn| InputDriver::run(conn, arrived)),
+            Phase::Open(_) => self.drive(slot, |conn| {
+                conn.is_first = is_first;
+                let report = InputDriver::run(conn, arrived);
+                // At once: the next turn of the batch may do less.
+                let group = conn.reactor.connections[slot].group;
+                conn.reactor.addresses.charge(group, report.work);
+                report
+            }),
             Phase::Closing(_) | Phase::Lingering(_) | Phase::Closed(_) => TurnReport::default(),
         };
         self.linger_if_flushed(slot);
@@ -171,7 +218,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             bytes_out: after.1 - before.1,
             has_line: report.lines > 0,
         };
-        self.addresses.charge(conn.group, report.work + TURN_WORK);
+        self.addresses.charge(conn.group, TURN_WORK);
         self.traffic.bytes_in += progress.bytes_in;
         if !conn.is_full(self.settings.limits.max_queue) {
             let serial = conn.serial;
@@ -217,6 +264,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let value = act(&mut ConnectionInSlot {
             reactor: self,
             slot,
+            is_first: false,
         });
         self.set_handling_input(slot, false);
         value
@@ -235,6 +283,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
 pub(super) struct ConnectionInSlot<'a, R: Role, T> {
     reactor: &'a mut Reactor<R, T>,
     slot: usize,
+    /// The turn is the first one of its address in this round.
+    is_first: bool,
 }
 
 impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R, T> {
@@ -248,9 +298,7 @@ impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R
             max_head: (reactor.settings.speaks_http && origin == Origin::Inbound)
                 .then_some(limits.max_head),
             max_queue: limits.max_queue as u64,
-            // At least one line: others at its address may have used up the work of the round
-            // since the connection was read, and would do so again in the next round.
-            max_work: reactor.addresses.work_left(group).max(1),
+            max_work: reactor.addresses.work_left(group, self.is_first),
             lacks_tls: conn.tls.is_none()
                 && origin == Origin::Inbound
                 && (reactor.settings.tls.as_ref()).is_some_and(TlsAcceptor::is_required),

@@ -49,6 +49,66 @@ fn work_that_no_byte_shows_counts_in_a_round() {
 }
 
 #[test]
+fn costly_requests_on_many_connections_of_an_address_share_its_part_of_a_round() {
+    let mut world = World::new(1 << 20);
+    for port in 1..=50 {
+        let wire = world.accept_from([127, 0, 0, 2], port);
+        wire.borrow_mut().deliver(b"l\n", Tail::Open);
+    }
+    let handled = |world: &World| -> usize { (1..=50).map(|port| world.events(port).len()).sum() };
+    let mut rounds = 0;
+    while handled(&world) < 50 {
+        let other = world.accept_from([127, 0, 0, 3], 1000 + rounds);
+        other.borrow_mut().deliver(b"text\n", Tail::Open);
+        let before = handled(&world);
+        world.step();
+        assert_eq!(world.events(1000 + rounds), ["text"]);
+        let costly = handled(&world) - before;
+        assert!(costly > 0 && costly * LONG_WORK <= 1024, "{costly}");
+        rounds += 1;
+    }
+}
+
+#[test]
+fn costly_requests_of_many_addresses_share_a_round() {
+    let mut world = World::new(1 << 20);
+    for host in 1..=60 {
+        let wire = world.accept_from([127, 0, 1, host], host.into());
+        wire.borrow_mut().deliver(&b"l\n".repeat(4), Tail::Open);
+    }
+    let handled = |world: &World| -> usize { (1..=60).map(|port| world.events(port).len()).sum() };
+    let mut rounds = 0;
+    while handled(&world) < 4 * 60 {
+        let before = handled(&world);
+        world.step();
+        // A batch has 16 addresses.
+        assert!(handled(&world) - before <= 16, "in round {rounds}");
+        rounds += 1;
+        assert!(rounds < 4 * 60, "it goes on");
+    }
+}
+
+#[test]
+fn a_peer_is_not_read_beyond_the_work_of_its_address() {
+    const LENGTH: usize = 60_000;
+    let mut world = World::new(1 << 20);
+    let accept = |host| {
+        let wire = world.accept_from([127, 0, 1, host], host.into());
+        let lines = b"text\n".repeat(LENGTH / 5);
+        wire.borrow_mut().deliver(&lines, Tail::Open);
+        wire
+    };
+    let wires: Vec<_> = (1..=20).map(accept).collect();
+    world.step();
+    for wire in &wires {
+        let read = LENGTH - wire.borrow().unread();
+        assert!(read <= 4096, "{read} bytes are read");
+    }
+    world.run();
+    assert!(wires.iter().all(|wire| wire.borrow().unread() == 0));
+}
+
+#[test]
 fn a_connection_without_end_does_not_starve_others_at_its_address() {
     let mut world = World::new(1 << 20);
     let busy = world.accept(1);
