@@ -1,5 +1,6 @@
 //! UDP sockets: one read or write a datagram, and no state between two rounds.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -22,7 +23,8 @@ const READS_PER_TURN: usize = 256;
 const BYTES_PER_TURN: usize = 64 * 1024;
 /// Work that bytes do not show counts as so many: those of short lines.
 const WORK_BYTES: usize = 64;
-/// Datagrams received before the first of them is handled.
+/// Datagrams received before the first of them is handled. Those that are left over when the work
+/// of a turn is done wait for the next one.
 const BATCH: usize = 16;
 /// The longest datagram (RFC 768): the kernel truncates one that finds no room.
 pub(super) const MAX_DATAGRAM: usize = 65_535;
@@ -35,6 +37,8 @@ pub struct DatagramSocket {
     socket: UdpSocket,
     /// Datagrams may be waiting. Set by an event, cleared by a read that finds none.
     pub(super) ready: bool,
+    /// Datagrams that were received, and not handled: the work of the turn was done.
+    left_over: VecDeque<(SocketAddr, Vec<u8>)>,
     /// The socket is connected, and the remote system reported the port as closed.
     is_unreachable: bool,
 }
@@ -66,17 +70,26 @@ impl DatagramSocket {
         Ok(Self {
             socket: UdpSocket::from_std(socket.into()),
             ready: false,
+            left_over: VecDeque::new(),
             is_unreachable: false,
         })
     }
 
     /// Whether the role may have something to handle.
     pub(super) fn is_ready(&self) -> bool {
-        self.ready || self.is_unreachable
+        self.may_receive() || self.is_unreachable
+    }
+
+    fn may_receive(&self) -> bool {
+        self.ready || !self.left_over.is_empty()
     }
 
     /// Receives the next datagram, if one is waiting.
     fn receive(&mut self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+        if let Some((from, bytes)) = self.left_over.pop_front() {
+            buffer[..bytes.len()].copy_from_slice(&bytes);
+            return Some((bytes.len(), from));
+        }
         match self.socket.recv_from(buffer) {
             Ok(received) => return Some(received),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready = false,
@@ -112,32 +125,43 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         for index in 0..self.sockets.len() {
             let mut left = READS_PER_TURN;
             let mut bytes_left = BYTES_PER_TURN;
-            while left > 0 && bytes_left > 0 && self.sockets.get(index).is_some_and(|s| s.ready) {
-                // Moved out of `self` while the role borrows it.
-                let mut read_buffer = std::mem::take(&mut self.read_buffer);
-                let received = self.receive_datagrams(index, &mut read_buffer, bytes_left);
-                self.role.prefetch(received.iter().map(|(from, at)| {
-                    let bytes = &read_buffer[at.clone()];
-                    (from.address, bytes)
-                }));
-                for (from, at) in received {
-                    let bytes = &read_buffer[at];
-                    let mut work = 0;
-                    self.call_role(|role, context| {
-                        role.on_datagram(context, from, bytes);
-                        work = context.out.take_work();
-                    });
-                    bytes_left = bytes_left.saturating_sub(bytes.len() + work * WORK_BYTES);
-                }
+            while left > 0 && bytes_left > 0 && self.sockets[index].may_receive() {
+                self.read_batch(index, &mut bytes_left);
                 left = left.saturating_sub(BATCH);
-                self.read_buffer = read_buffer;
             }
-            if let Some(socket) = self.sockets.get_mut(index)
-                && std::mem::take(&mut socket.is_unreachable)
-            {
+            if std::mem::take(&mut self.sockets[index].is_unreachable) {
                 self.call_role(|role, context| role.on_udp_unreachable(context, index as u32));
             }
         }
+    }
+
+    /// Receives a batch of datagrams, and passes them to the role until the work of the turn is
+    /// done.
+    fn read_batch(&mut self, index: usize, bytes_left: &mut usize) {
+        // Moved out of `self` while the role borrows it.
+        let mut read_buffer = std::mem::take(&mut self.read_buffer);
+        let received = self.receive_datagrams(index, &mut read_buffer, *bytes_left);
+        self.role.prefetch(received.iter().map(|(from, at)| {
+            let bytes = &read_buffer[at.clone()];
+            (from.address, bytes)
+        }));
+        for (from, at) in received {
+            let bytes = &read_buffer[at];
+            if *bytes_left == 0 {
+                let left_over = &mut self.sockets[index].left_over;
+                left_over.push_back((from.address, bytes.to_vec()));
+                continue;
+            }
+            self.traffic.datagrams += 1;
+            self.traffic.bytes_in += bytes.len() as u64;
+            let mut work = 0;
+            self.call_role(|role, context| {
+                role.on_datagram(context, from, bytes);
+                work = context.out.take_work();
+            });
+            *bytes_left = bytes_left.saturating_sub(bytes.len() + work * WORK_BYTES);
+        }
+        self.read_buffer = read_buffer;
     }
 
     /// Receives a batch of datagrams one behind the other, until they have `bytes` bytes.
@@ -149,19 +173,15 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         bytes: usize,
     ) -> Vec<(UdpPeer, Range<usize>)> {
         let mut received = Vec::new();
-        let Some(socket) = self.sockets.get_mut(index) else {
-            return received;
-        };
+        let socket = &mut self.sockets[index];
         let mut end = 0;
         for _ in 0..BATCH {
-            if !socket.ready || end >= bytes || read_buffer.len() - end < MAX_DATAGRAM {
+            if !socket.may_receive() || end >= bytes || read_buffer.len() - end < MAX_DATAGRAM {
                 break;
             }
             let Some((length, address)) = socket.receive(&mut read_buffer[end..]) else {
                 continue;
             };
-            self.traffic.datagrams += 1;
-            self.traffic.bytes_in += length as u64;
             let from = UdpPeer {
                 socket: index as u32,
                 address,

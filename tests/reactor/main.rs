@@ -6,6 +6,7 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod datagrams;
 mod fake_stream;
 mod orders;
 #[path = "../shared/processor_time.rs"]
