@@ -89,7 +89,7 @@ fn remembered(
 ) -> Result<Option<RelayTrust>, StartupError> {
     let names = relay.names();
     let known = find(file.as_ref(), &names)?;
-    if let (Some((_, line)), Some(file)) = (known.keys.first(), &file) {
+    if let Some(file) = file.as_ref().filter(|_| !known.keys.is_empty()) {
         // Nobody must be able to talk us out of TLS, by whatever advice.
         let plain = match (mode, is_udp) {
             (TlsMode::Off, _) => Some("--tls off"),
@@ -97,10 +97,10 @@ fn remembered(
             (_, false) => None,
         };
         if let Some(flag) = plain {
-            let (name, path) = (&relay.source.name, file.path().display());
+            let (name, removal) = (&relay.source.name, file.removal(&known));
             return Err(StartupError::usage(format_args!(
-                "{flag} is not encrypted, but the key of {name} is known; omit {flag}, or forget \
-                 the key: sed -i {line}d '{path}'"
+                "{flag} is not encrypted, but the key of {name} is known; omit {flag}; or, to \
+                 forget the key, {removal}"
             )));
         }
     } else if mode == TlsMode::Off || is_udp {

@@ -41,6 +41,21 @@ impl KnownRelays {
         &self.0
     }
 
+    /// Which lines of the file have these keys, for people.
+    pub(super) fn lines(&self, known: &KnownKeys) -> String {
+        let lines = known.keys.iter().map(|(_, line)| line.to_string());
+        let lines = lines.collect::<Vec<_>>().join(", ");
+        format!("line {lines} of {}", self.0.display())
+    }
+
+    /// What removes these keys from the file, for people: all lines that have one.
+    #[must_use]
+    pub fn removal(&self, known: &KnownKeys) -> String {
+        let lines = known.keys.iter().map(|(_, line)| format!("{line}d"));
+        let lines = lines.collect::<Vec<_>>().join(";");
+        format!("type sed -i '{lines}' '{}'", self.0.display())
+    }
+
     /// Looks a relay up, of which each name is `HOST:PORT`. No relay is known without the file.
     ///
     /// # Errors

@@ -234,22 +234,14 @@ impl RelayTrust {
 
     /// Where the keys are in the file.
     fn lines(&self, known: &KnownKeys) -> String {
-        let lines: Vec<_> = known
-            .keys
-            .iter()
-            .map(|(_, line)| line.to_string())
-            .collect();
-        format!("line {} of {}", lines.join(", "), self.path())
+        let file = self.file.as_ref();
+        file.map_or_else(String::new, |(file, _)| file.lines(known))
     }
 
     /// What removes the keys from the file.
     fn removal(&self, known: &KnownKeys) -> String {
-        let lines: Vec<_> = known
-            .keys
-            .iter()
-            .map(|(_, line)| format!("{line}d"))
-            .collect();
-        format!("type sed -i '{}' '{}'", lines.join(";"), self.path())
+        let file = self.file.as_ref();
+        file.map_or_else(String::new, |(file, _)| file.removal(known))
     }
 
     /// The keys in the file, after `first` is added if there was none. None without a file.

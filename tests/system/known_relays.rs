@@ -70,6 +70,14 @@ fn relay_with_another_key(port: u16) -> (Server, String) {
     (server, id)
 }
 
+/// Types what the client says.
+fn follow_advice(refused: &str) {
+    let (_, command) = refused.split_once("type ").expect("an advice");
+    let command = command.lines().next().expect("a command");
+    let status = Command::new("sh").args(["-c", command]).status();
+    assert!(status.expect("a shell").success());
+}
+
 const OTHER_ID: &str = "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 
 #[test]
@@ -130,14 +138,27 @@ fn a_changed_key_is_refused_until_its_line_is_removed() {
     );
     // What the client says is what to type.
     let refused = user.client(address, &["nodes"]).expect_code(3).stderr;
-    let (_, command) = refused.split_once("type ").expect("an advice");
-    let status = Command::new("sh").args(["-c", command.trim()]).status();
-    assert!(status.expect("a shell").success());
+    follow_advice(&refused);
     assert_eq!(user.content().lines().count(), 3, "{}", user.content());
     user.client(address, &["nodes", "--tls", "required"])
         .expect_code(0);
     assert!(user.content().ends_with(&format!("{address} {id}\n")));
     user.client(address, &["nodes"]).expect_code(0);
+}
+
+#[test]
+fn plain_text_is_refused_until_all_lines_of_the_relay_are_removed() {
+    let (user, relay) = (User::new(), relay(&[]));
+    let address = relay.address();
+    for flag in ["--tls=off", "--udp"] {
+        user.knows(&format!(
+            "{address} {OTHER_ID}\n# others\n{address} {OTHER_ID}\n"
+        ));
+        let refused = user.client(address, &["nodes", flag]).expect_code(2).stderr;
+        follow_advice(&refused);
+        assert_eq!(user.content(), "# others\n");
+        user.client(address, &["nodes", flag]).expect_code(0);
+    }
 }
 
 #[test]
@@ -201,7 +222,7 @@ fn where_a_key_is_known_there_is_no_way_back_to_plain_text() {
                 refused.contains("is not encrypted, but the key of"),
                 "{refused}"
             );
-            assert!(refused.contains("sed -i 1d"), "{refused}");
+            assert!(refused.contains("sed -i '1d'"), "{refused}");
         }
     }
 }
@@ -230,9 +251,7 @@ fn a_known_relay_without_tls_is_refused_until_its_line_is_removed() {
     let node = Server::start(command);
     node.log_until(&of_file);
     // What the client says is what to type. A running node reads the file again.
-    let (_, command) = refused.split_once("type ").expect("an advice");
-    let status = Command::new("sh").args(["-c", command.trim()]).status();
-    assert!(status.expect("a shell").success());
+    follow_advice(&refused);
     assert_eq!(user.content(), "# relays\n");
     user.client(address, &["nodes"]).expect_code(0);
     node.log_until("registered as");
