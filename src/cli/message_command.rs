@@ -70,16 +70,22 @@ pub(super) struct MessageQueue {
 }
 
 struct QueuedMessage {
+    /// The index of the relay that has brought it.
+    relay: usize,
     from: NodeAddress,
     text: Text<'static>,
 }
 
 impl MessageQueue {
-    /// Appends a message, or drops it if the queue is full.
-    pub(super) fn push(&mut self, message: &Delivery<'_>) {
-        let from = message.from;
-        let text = message.text.clone().into_owned();
-        match self.sender.try_send(QueuedMessage { from, text }) {
+    /// Appends a message that the relay of this index has brought, or drops it if the queue is
+    /// full.
+    pub(super) fn push(&mut self, relay: usize, message: &Delivery<'_>) {
+        let message = QueuedMessage {
+            relay,
+            from: message.from,
+            text: message.text.clone().into_owned(),
+        };
+        match self.sender.try_send(message) {
             Ok(()) => match std::mem::take(&mut self.dropped) {
                 0 => {}
                 count => log::warn!(
@@ -104,10 +110,10 @@ pub(super) struct MessageCommand {
 }
 
 impl MessageCommand {
-    /// Starts the thread. `answer` gets each line that goes back.
+    /// Starts the thread. `answer` gets each line that goes back, through the relay of its message.
     pub(super) fn start(
         mut self,
-        answer: impl Fn(NodeAddress, Text<'static>) + Send + 'static,
+        answer: impl Fn(usize, NodeAddress, Text<'static>) + Send + 'static,
     ) -> io::Result<RunningCommand> {
         let running = RunningCommand::default();
         let group = Arc::clone(&running.0);
@@ -118,7 +124,7 @@ impl MessageCommand {
                     Vec::new()
                 });
                 for line in lines(&output) {
-                    answer(message.from, line);
+                    answer(message.relay, message.from, line);
                     thread::sleep(LINE_INTERVAL);
                 }
             }

@@ -174,7 +174,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
             None => log_event(report),
         }
         if let (NodeEvent::Message(message), Some(queue)) = (&report.event, &mut queue) {
-            queue.push(message);
+            queue.push(report.relay_index.unwrap_or(0), message);
         }
         if let NodeEvent::Registered(_)
         | NodeEvent::RegistrationFailed(_)
@@ -357,7 +357,7 @@ fn start_command(
     command: Option<MessageCommand>,
 ) -> Result<Option<RunningCommand>, StartupError> {
     let handle = reactor.handle();
-    let answer = move |to, text| handle.send(NodeMessage::Answer(to, text));
+    let answer = move |relay, to, text| handle.send(NodeMessage::Answer(relay, to, text));
     let command = command.map(|command| command.start(answer)).transpose();
     command.map_err(StartupError::system("cannot start a thread"))
 }

@@ -260,12 +260,12 @@ impl<S: Share> Node<S> {
             }
             // The receiver can reply to a message that comes from the node's address.
             PromptCommand::Query(Query::Message(to, text)) if receives_messages => {
-                self.send_message(context, to, text, false);
+                self.send_message(context, to, text);
             }
             PromptCommand::Search(search) => console.start_job(&mut connector, Job::Search(search)),
             PromptCommand::Query(query) => console.start_job(&mut connector, Job::Show(query)),
             PromptCommand::Reply(text) => match self.last_sender {
-                Some((_, to)) => self.send_message(context, to, text, false),
+                Some(sender) => self.send_answer(context, sender, text, false),
                 None => console.answer(UserEvent::NoRecipient),
             },
             PromptCommand::Status => {

@@ -41,6 +41,8 @@ pub enum NodeEvent<'a> {
 pub struct NodeReport<'a> {
     /// The relay, as the user wrote it, if the event concerns one of several.
     pub relay: Option<&'a str>,
+    /// The index of the relay that has caused it, if one has.
+    pub relay_index: Option<usize>,
     /// What has happened.
     pub event: NodeEvent<'a>,
 }

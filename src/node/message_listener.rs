@@ -109,8 +109,8 @@ impl MessageListener {
             Some(SubscriptionEvent::Message(delivery)) => Some(NodeEvent::Message(delivery)),
             Some(SubscriptionEvent::Sent(to)) => {
                 let message = self.unconfirmed.pop_front();
-                let is_answer = message.is_some_and(|message| message.is_answer);
-                (!is_answer).then_some(NodeEvent::MessageSent(to))
+                let is_from_program = message.is_some_and(|message| message.is_from_program);
+                (!is_from_program).then_some(NodeEvent::MessageSent(to))
             }
             Some(SubscriptionEvent::NotSent(_, code, text)) => {
                 self.on_not_sent(code, relay_error(code, &text))

@@ -1,9 +1,12 @@
-//! The messages of a node: each is sent through the relay at which its receiver is found.
+//! The messages of a node: each is sent through the relay at which its receiver is found, and an
+//! answer through the relay of its message only. At another relay, the address of the sender may be
+//! that of somebody else.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
+use crate::jobs::Failure;
 use crate::node::share::Share;
 use crate::node::{Node, NodeEvent, NodeSession};
 use crate::protocol::{NodeAddress, Text};
@@ -13,9 +16,11 @@ use crate::role::{ConnId, Context, Input, ReadNext};
 pub(super) struct OutgoingMessage {
     pub(super) to: NodeAddress,
     pub(super) text: Text<'static>,
-    /// Whether a program has made it, to answer another message.
+    /// Whether it answers another message.
     pub(super) is_answer: bool,
-    /// The relays that were not tried, in order.
+    /// Whether a program has made it.
+    pub(super) is_from_program: bool,
+    /// The relays that may pass it on and were not tried, in order.
     pub(super) relays: VecDeque<usize>,
     /// What the last relay said that does not know the receiver.
     pub(super) refusal: Option<String>,
@@ -24,7 +29,7 @@ pub(super) struct OutgoingMessage {
 impl OutgoingMessage {
     /// The event that no relay has passed it on, for this reason.
     pub(super) fn not_sent(&self, reason: String) -> NodeEvent<'static> {
-        match self.is_answer {
+        match self.is_from_program {
             true => NodeEvent::AnswerNotSent(self.to, reason),
             false => NodeEvent::MessageNotSent(self.to, reason),
         }
@@ -51,7 +56,6 @@ impl<S: Share> Node<S> {
         context: &mut Context<'_, Self>,
         to: NodeAddress,
         text: Text<'static>,
-        is_answer: bool,
     ) {
         let mut relays: VecDeque<usize> = (0..self.relays.len()).collect();
         if let Some((relay, sender)) = self.last_sender
@@ -63,8 +67,28 @@ impl<S: Share> Node<S> {
         let message = OutgoingMessage {
             to,
             text,
-            is_answer,
+            is_answer: false,
+            is_from_program: false,
             relays,
+            refusal: None,
+        };
+        self.try_next_relay(context, message);
+    }
+
+    /// Answers a message of `to` that a relay has brought, through that relay.
+    pub(super) fn send_answer(
+        &mut self,
+        context: &mut Context<'_, Self>,
+        (relay, to): (usize, NodeAddress),
+        text: Text<'static>,
+        is_from_program: bool,
+    ) {
+        let message = OutgoingMessage {
+            to,
+            text,
+            is_answer: true,
+            is_from_program,
+            relays: VecDeque::from([relay]),
             refusal: None,
         };
         self.try_next_relay(context, message);
@@ -77,7 +101,8 @@ impl<S: Share> Node<S> {
         mut message: OutgoingMessage,
     ) {
         while let Some(relay) = message.relays.pop_front() {
-            let Some(listener) = &mut self.relays[relay].listener else {
+            let contact = self.relays.get_mut(relay);
+            let Some(listener) = contact.and_then(|contact| contact.listener.as_mut()) else {
                 continue;
             };
             match listener.send(context.out, message) {
@@ -86,7 +111,10 @@ impl<S: Share> Node<S> {
             }
         }
         let reason = message.refusal.take();
-        let reason = reason.unwrap_or_else(|| "no messages arrive here".into());
+        let reason = reason.unwrap_or_else(|| match message.is_answer && self.relays.len() > 1 {
+            true => Failure::RelayLost.to_string(),
+            false => "no messages arrive here".into(),
+        });
         self.report(None, [message.not_sent(reason)]);
     }
 

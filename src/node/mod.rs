@@ -336,7 +336,9 @@ impl<S: Share> Role for Node<S> {
                 self.on_terminal_event(context, event);
                 self.list_partial_files(context.now);
             }
-            NodeMessage::Answer(to, text) => self.send_message(context, to, text, true),
+            NodeMessage::Answer(relay, to, text) => {
+                self.send_answer(context, (relay, to), text, true);
+            }
             NodeMessage::RelayFound(relay, seed) => self.add_relay(relay, seed, context.now),
             NodeMessage::RelayAddresses(relay, addresses) => {
                 if let Some(contact) = self.relays.get_mut(relay) {

@@ -11,8 +11,9 @@ pub enum NodeMessage<U> {
     ShareUpdate(U),
     /// An event of the terminal.
     Terminal(jobs::TerminalEvent),
-    /// An answer to a message, made by a program.
-    Answer(NodeAddress, Text<'static>),
+    /// An answer to a message, made by a program: the index of the relay that has brought the
+    /// message, and its sender.
+    Answer(usize, NodeAddress, Text<'static>),
     /// One more relay, and a seed for its pauses.
     RelayFound(PeerSource, u64),
     /// The addresses of the relay of this index, which may have changed.

@@ -4,7 +4,7 @@ use crate::node::share::Share;
 use crate::node::{Node, NodeEvent, NodeReport};
 
 impl<S: Share> Node<S> {
-    /// Reports events, of the relay of this index if they concern one.
+    /// Reports events, of the relay of this index if one has caused them.
     pub(super) fn report<'a>(
         &mut self,
         relay: Option<usize>,
@@ -12,9 +12,10 @@ impl<S: Share> Node<S> {
     ) {
         for event in events {
             let is_named = self.relays.len() > 1 && event.concerns_relay();
-            let relay = relay.filter(|_| is_named);
+            let named = relay.filter(|_| is_named);
             let report = NodeReport {
-                relay: relay.map(|relay| self.relays[relay].registrar.name()),
+                relay: named.map(|relay| self.relays[relay].registrar.name()),
+                relay_index: relay,
                 event,
             };
             (self.on_event)(&report);

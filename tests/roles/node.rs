@@ -14,7 +14,7 @@
 //!   downloads. Downloaded content is shown, and not added to the share.
 //! - `type-numbered LINE count=TIMES`: types the line several times, with a number
 //!   from 1 on appended. Shows only how many prompts followed.
-//! - `answer IP PORT TEXT`: a program answers a message.
+//! - `answer IP PORT TEXT relay=N`: a program answers a message of the relay of this index.
 //! - `http N ADDRESS HEADER… method=METHOD`: requests the address in HTTP. Shows the responses
 //!   without the headers that all responses have. `http-status`: shows only the status.
 //! - `brief N LINE count=TIMES`: as `say`, but shows only the ends of a long output.
@@ -233,7 +233,8 @@ impl goldenscript::Runner for Play {
                 let to = NodeAddress::new(ip, Port::new(port).ok_or("no port")?)?;
                 let text = Text::parse(args.next_pos().ok_or("which text?")?)?.into_owned();
                 let stage = self.stage.as_mut().ok_or("start with: node")?;
-                let message = NodeMessage::Answer(to, text);
+                let relay = args.take_key("relay").map_or(Ok(0), str::parse)?;
+                let message = NodeMessage::Answer(relay, to, text);
                 stage.call(|node, context| node.on_message(context, message));
             }
             "type-numbered" => {
