@@ -60,6 +60,9 @@ pub enum CloseReason {
     ConnectFailed(io::Error),
     /// The connection was not established in time.
     ConnectTimeout,
+    /// The peer that we dialled has proved an earlier secret of the group than the one that
+    /// counts now. It may be connected to again.
+    SecretChanged,
     /// The peer that we dialled sent nothing for too long.
     ReadTimeout,
     /// The peer that we dialled sent a line that is not a valid reply.
@@ -133,6 +136,7 @@ impl fmt::Display for CloseReason {
             Self::TooManyHandshakes => "refused: handshake limit",
             Self::ConnectFailed(error) => return write!(f, "connect failed: {}", Reason(error)),
             Self::ConnectTimeout => "connect timeout",
+            Self::SecretChanged => "the secret of the group has changed",
             Self::ReadTimeout => "read timeout",
             Self::ProtocolError => "protocol error",
             Self::Shutdown => "shutdown",

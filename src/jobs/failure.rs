@@ -7,6 +7,7 @@ use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::protocol::ErrorCode;
+use crate::session::proof_exchange::ProofError;
 
 /// The failure of a relay or a node.
 #[derive(Debug)]
@@ -44,6 +45,17 @@ pub enum Failure<'a> {
     NoRelay,
     /// The connection to the relay of the receiver was lost earlier.
     RelayLost,
+}
+
+impl Failure<'_> {
+    /// Whether the other side has another secret than we have now.
+    pub(super) fn is_other_secret(&self) -> bool {
+        match self {
+            Self::Error(ErrorCode::NO_SECRET, _) | Self::Ended(CloseReason::SecretChanged) => true,
+            Self::Ended(CloseReason::ConnectFailed(error)) => ProofError::of(error).is_some(),
+            _ => false,
+        }
+    }
 }
 
 /// Text from the network is escaped.

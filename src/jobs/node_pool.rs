@@ -288,14 +288,15 @@ impl PooledConnection {
 
     /// The requests whose responses are still awaited, after the connection has ended:
     /// the request and whether it may be repeated. A node that closes a connection between
-    /// two responses has not refused the second request.
-    pub(super) fn into_requests(mut self) -> Vec<(PooledRequest, bool)> {
+    /// two responses has not refused the second request, nor has one whose connection
+    /// `was_closed_by_us`.
+    pub(super) fn into_requests(mut self, was_closed_by_us: bool) -> Vec<(PooledRequest, bool)> {
         let mut has_started = self.has_started;
         let requests = self.requests.take_tags();
         let requests = requests.map(|request| {
             let was_started = std::mem::replace(&mut has_started, false);
-            let may_repeat = self.has_answered && !was_started && !request.is_repeated;
-            (request, may_repeat)
+            let may_repeat = was_closed_by_us || (self.has_answered && !request.is_repeated);
+            (request, may_repeat && !was_started)
         });
         requests
             .filter(|(request, _)| !self.cancelled.contains(&request.id))

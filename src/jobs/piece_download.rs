@@ -234,7 +234,10 @@ impl PieceDownload {
                     ErrorCode::OUT_OF_RANGE if self.size_deadline.is_none() => {
                         self.on_missing_part(context, source, &failure, now);
                     }
-                    ErrorCode::UNAVAILABLE | ErrorCode::SLOW_DOWN | ErrorCode::INTERNAL => {
+                    ErrorCode::UNAVAILABLE
+                    | ErrorCode::SLOW_DOWN
+                    | ErrorCode::INTERNAL
+                    | ErrorCode::NO_SECRET => {
                         self.on_failure(context, source, &failure, now);
                     }
                     _ => self.give_up(context, source, SourceState::GivenUp, &failure),

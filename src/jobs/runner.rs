@@ -297,9 +297,11 @@ impl JobRunner {
         let is_outdated = self.is_outdated(connection.peer, connection.tls);
         let was_closed = matches!(
             reason,
-            CloseReason::EndOfInput | CloseReason::ConnectionLost(_)
+            CloseReason::EndOfInput | CloseReason::ConnectionLost(_) | CloseReason::SecretChanged
         );
-        for (request, may_repeat) in connection.into_requests() {
+        // Then nothing is wrong with the node, or with what was requested of it.
+        let was_closed_by_us = matches!(reason, CloseReason::SecretChanged);
+        for (request, may_repeat) in connection.into_requests(was_closed_by_us) {
             let id = request.id;
             let query = self.queries.remove(&id);
             let Some(job) = self.jobs.get_mut(&id.job) else {

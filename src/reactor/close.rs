@@ -84,7 +84,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let usage = conn.usage();
         let is_lost = matches!(
             reason,
-            CloseReason::ConnectionLost(_) | CloseReason::TlsFailed(_)
+            CloseReason::ConnectionLost(_) | CloseReason::TlsFailed(_) | CloseReason::SecretChanged
         );
         if conn.set_closed(reason) {
             if conn.tls.is_some() {

@@ -107,8 +107,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         };
         let outbound: Vec<usize> = self.connections.iter().filter_map(is_outbound).collect();
         for slot in outbound {
-            let error = io::Error::other("the secret of the group has changed");
-            self.close_now(slot, CloseReason::ConnectionLost(error));
+            self.close_now(slot, CloseReason::SecretChanged);
         }
     }
 

@@ -2,6 +2,7 @@
 //! has answered with its own. An impostor therefore gets no request. No I/O.
 
 use std::fmt;
+use std::io;
 
 use memchr::memchr;
 
@@ -60,6 +61,13 @@ impl ProofExchange {
             Ok(Reply::Error(code, text)) => Err(ProofError::Refused(code, text.into_owned())),
             _ => Err(ProofError::ServerUnproven),
         }
+    }
+}
+
+impl ProofError {
+    /// The error of this kind in an error of a connection, if it is one.
+    pub(crate) fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
     }
 }
 

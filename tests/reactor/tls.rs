@@ -459,7 +459,7 @@ fn a_new_secret_closes_connections_to_servers_that_have_proved_the_old_one() {
     open.write(b"text\n");
     open.exchange(&mut world, usize::MAX);
     world.run();
-    assert_eq!(world.events(1), ["closed: ConnectionLost"]);
+    assert_eq!(world.events(1), ["closed: SecretChanged"]);
     serve(&mut world, 2, &second);
     assert!(world.events(2).is_empty());
     // Connections of others are locked by the role.
@@ -787,8 +787,8 @@ fn handshakes_before_an_answer(addresses: u8) -> usize {
 #[test]
 fn a_flood_of_handshakes_delays_others_by_a_few_of_them() {
     assert!(handshakes_before_an_answer(1) <= 2);
-    // One of each address.
-    assert!(handshakes_before_an_answer(30) <= 30);
+    // One of each address, and those that a round does beside the last one.
+    assert!(handshakes_before_an_answer(30) <= 33);
 }
 
 #[test]

@@ -119,8 +119,60 @@ fn a_node_leaves_a_relay_that_has_proved_the_old_secret_only() {
     let listeners = || unlocked(&relay, FIRST).ask("WHO");
     eventually("it listens", || listeners() == "NODES 1");
     change(&node, &file, SECOND);
-    node.log_until("connection lost: the secret of the group has changed");
+    node.log_until("the secret of the group has changed");
     eventually("it listens no longer", || listeners() == "NODES 0");
+}
+
+/// A node with a secret, which computes hashes.
+fn member(relay: &Server, share: &Path, state: &Path, file: &SecretFile) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peer-node"));
+    command
+        .arg(relay.address().to_string())
+        .args(["--no-hash-cache", "--limit-rate", "3M"])
+        .args(["--secret-file", &file.path(), "--share"])
+        .arg(share)
+        .env("XDG_STATE_HOME", state);
+    command
+}
+
+#[test]
+fn a_download_goes_on_while_one_node_after_the_other_gets_the_new_secret() {
+    let content = noise(6 << 20, 7);
+    for fetcher_is_first in [true, false] {
+        let files = [(); 3].map(|()| SecretFile::new(FIRST));
+        let relay = relay(&["--secret-file", &files[0].path()]);
+        let (share, own) = (folder(&[("large", &content)]), folder(&[]));
+        let states = [(); 2].map(|()| folder(&[]));
+        let sender = member(&relay, share.path(), states[0].path(), &files[1]);
+        let sender = Server::start(sender);
+        let mut nc = unlocked(&relay, FIRST);
+        eventually("its hash is known", || {
+            nc.ask("FIND large") == "HOLDERS 1" && !nc.line().contains(" - ")
+        });
+        let mut fetcher = member(&relay, own.path(), states[1].path(), &files[2]);
+        fetcher.arg("--console");
+        let mut fetcher = Server::start_with_stdin(fetcher);
+        fetcher.log_until("registered as");
+        fetcher.enter("get large");
+        let saved = || fs::read_dir(own.path()).expect("a folder").count();
+        eventually("it has begun", || saved() > 0);
+        let renew = |node: &Server, file: &SecretFile| {
+            file.replace(SECOND);
+            node.signal(Signal::HUP);
+        };
+        if fetcher_is_first {
+            renew(&fetcher, &files[2]);
+            fetcher.log_until("the server refused the secret");
+            renew(&sender, &files[1]);
+        } else {
+            renew(&sender, &files[1]);
+            sender.log_until("secret read again");
+            renew(&fetcher, &files[2]);
+        }
+        fetcher.log_until("large: 6");
+        let saved = fs::read(own.path().join("large")).expect("it is saved");
+        assert!(saved == content, "it differs");
+    }
 }
 
 #[test]

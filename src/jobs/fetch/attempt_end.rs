@@ -149,7 +149,16 @@ impl Fetch {
             }
         }
         self.has_wrong_content |= is_wrong;
-        if matches!(failure, Failure::SlowOutput(_)) && !candidate.is_retry {
+        let was_closed_by_us = matches!(
+            failure,
+            Failure::Ended(CloseReason::SecretChanged)
+                | Failure::Broken {
+                    reason: CloseReason::SecretChanged,
+                    ..
+                }
+        );
+        let is_slow = matches!(failure, Failure::SlowOutput(_));
+        if was_closed_by_us || (is_slow && !candidate.is_retry) {
             let is_retry = true;
             self.candidates.push_front(Candidate {
                 is_retry,

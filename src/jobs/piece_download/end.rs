@@ -167,7 +167,12 @@ impl PieceDownload {
             failure,
             Failure::Error(ErrorCode::UNAVAILABLE | ErrorCode::SLOW_DOWN, _)
         );
-        if self.sources.all[source].on_failure(is_busy, now, delay) {
+        let state = &mut self.sources.all[source];
+        let is_given_up = match failure.is_other_secret() {
+            true => state.on_other_secret(now, delay),
+            false => state.on_failure(is_busy, now, delay),
+        };
+        if is_given_up {
             self.give_up(context, source, SourceState::GivenUp, failure);
         }
     }

@@ -73,6 +73,7 @@ impl PieceDownload {
         now: Instant,
     ) -> DownloadStep {
         self.values = values;
+        self.sources.all[source].has_listed = true;
         let (node, size) = (self.sources.all[source].node, self.layout.size());
         context.user.on_event(UserEvent::Found { node, size });
         match self.size_deadline {

@@ -10,6 +10,10 @@ use crate::protocol::NodeAddress;
 /// How often a node may fail in a row before it is given up.
 const MAX_FAILURES: u32 = 4;
 
+/// The same if it has another secret: somebody changes it on one machine after the other. With the
+/// doubled delays, this is half a minute.
+const MAX_OTHER_SECRETS: u32 = 8;
+
 /// The most nodes that one download knows. The relay may name many more.
 const MAX_KNOWN: usize = 1000;
 
@@ -28,6 +32,8 @@ pub(super) struct Source {
     /// It did not have a piece, and was asked which ones it has. From then on a piece that it
     /// has named and does not have is a failure.
     pub(super) has_lacked_piece: bool,
+    /// Its list of pieces has arrived, and is right.
+    pub(super) has_listed: bool,
     /// It has begun to send a piece.
     pub(super) has_sent: bool,
     /// It counts among those that have failed.
@@ -70,6 +76,7 @@ impl Source {
             failures: 0,
             parts: None,
             has_lacked_piece: false,
+            has_listed: false,
             has_sent: false,
             has_failed: false,
             bytes: 0,
@@ -113,12 +120,22 @@ impl Source {
     /// A node that has never sent a part of a piece is given up at once, unless it `is_busy`.
     /// Returns whether it is given up.
     pub(super) fn on_failure(&mut self, is_busy: bool, now: Instant, delay: Duration) -> bool {
+        self.wait(self.has_sent || is_busy, MAX_FAILURES, now, delay)
+    }
+
+    /// The same for one that has another secret than we have. If it has sent anything, both had
+    /// the same one, and will have the same one again.
+    pub(super) fn on_other_secret(&mut self, now: Instant, delay: Duration) -> bool {
+        let knew_ours = self.has_listed || self.has_sent;
+        self.wait(knew_ours, MAX_OTHER_SECRETS, now, delay)
+    }
+
+    fn wait(&mut self, may_wait: bool, max: u32, now: Instant, delay: Duration) -> bool {
         if let SourceState::Waiting(_) = self.state {
             return false;
         }
         self.failures += 1;
-        let may_wait = self.has_sent || is_busy;
-        self.state = match may_wait && self.failures < MAX_FAILURES {
+        self.state = match may_wait && self.failures < max {
             true => SourceState::Waiting(now + delay * 2_u32.pow(self.failures - 1)),
             false => SourceState::GivenUp,
         };
