@@ -11,7 +11,7 @@
 //! - [`attackers`], [`datagrams`]: the attackers.
 //! - [`servers`], [`network`], [`process`], [`host`], [`cleanup`]: programs, addresses,
 //!   processors, temporary folders.
-//! - [`report`]: the table.
+//! - [`report`], [`soak`]: the table, and what must not grow from line to line of a soak.
 
 mod attackers;
 #[path = "../shared/cleanup.rs"]
@@ -26,6 +26,7 @@ mod process;
 mod report;
 mod rows;
 mod servers;
+mod soak;
 mod users;
 
 use std::env;
@@ -45,6 +46,7 @@ use crate::network::Network;
 use crate::report::Measured;
 use crate::rows::{ALL, Crowd, ROWS, Row, Script, Target};
 use crate::servers::Servers;
+use crate::soak::Soak;
 
 /// The time of a row.
 const TIME: Duration = Duration::from_secs(10);
@@ -134,9 +136,14 @@ fn load(args: &Args, own: &[String]) -> io::Result<bool> {
     let mut is_met = true;
     for row in rows {
         let mut servers = Servers::start(network, row, folder.path(), files)?;
+        let soak = |_| Soak::start(&servers, row.targets());
+        let mut soak = args.soak.map(soak).transpose()?;
         for _ in 0..args.soak.unwrap_or(1) {
-            let measured = measure(network, &mut servers, row, time, most)
+            let mut measured = measure(network, &mut servers, row, time, most)
                 .map_err(|error| io::Error::other(format!("{}: {error}", row.name)))?;
+            if let Some(soak) = &mut soak {
+                measured.growth = soak.growth(&servers, &measured)?;
+            }
             let (line, is_row_met) = measured.line(row);
             println!("{line}");
             is_met &= is_row_met;
@@ -209,6 +216,7 @@ fn measure(
         processor,
         kept_waiting,
         log: log as u64,
+        growth: Vec::new(),
     })
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Measured {
     pub(crate) kept_waiting: f64,
     /// Bytes of log that they write in a second.
     pub(crate) log: u64,
+    /// What grows during a soak.
+    pub(crate) growth: Vec<String>,
 }
 
 /// The answer times of the users with one habit.
@@ -76,6 +78,7 @@ impl Measured {
         if self.log > MAX_LOG {
             missed.push("log".to_owned());
         }
+        missed.extend_from_slice(&self.growth);
         let verdict = match missed.is_empty() {
             true => "ok".to_owned(),
             false => format!("MISSED: {}", missed.join(", ")),

@@ -81,6 +81,12 @@ impl Servers {
         Ok(Duration::from_nanos(nanoseconds.unwrap_or(0)))
     }
 
+    /// The number of open descriptors.
+    pub(crate) fn descriptors(&self, target: Target) -> io::Result<usize> {
+        let folder = format!("/proc/{}/fd", self.get(target).pid());
+        Ok(fs::read_dir(folder)?.count())
+    }
+
     /// The size of a log in bytes.
     pub(crate) fn log_size(&self, target: Target) -> io::Result<u64> {
         Ok(log_file(&self.folder, target).metadata()?.len())
