@@ -12,6 +12,7 @@ use peerline::cli::Exit;
 
 const FLAGS: &str = "docs/flags.md";
 const EXIT_CODES: &str = "docs/exit-codes.md";
+const RELIABILITY: &str = "docs/reliability.md";
 
 /// A block of a page is `<!-- begin: COMMAND -->`, the text, `<!-- end -->`.
 const BEGIN: &str = "<!-- begin: ";
@@ -171,4 +172,63 @@ fn the_functions_on_the_path_of_a_request_are_where_the_page_says() {
         }
     }
     assert!(found > 40, "only {found} functions");
+}
+
+/// The files below a folder: the path of each, and its text.
+fn files(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            let name = path.to_str().expect("a name").to_owned();
+            found.push((name, fs::read_to_string(&path).unwrap_or_default()));
+        }
+    }
+}
+
+/// Whether what a row names exists: `MODULE::FUNCTION`, `FUNCTION`, `MODULE` or a file.
+fn is_there(name: &str, files: &[(String, String)]) -> bool {
+    let (module, function) = name.rsplit_once("::").unwrap_or(("", name));
+    let module = module.trim_end_matches(".rs").replace("::", "/");
+    let is_in_module = |file: &str| {
+        let file = file.trim_end_matches(".rs");
+        let ends = ["", "/mod", "/main"].map(|end| format!("/{module}{end}"));
+        module.is_empty() || ends.iter().any(|end| file.ends_with(end))
+    };
+    let is_defined = |text: &str| {
+        text.contains(&format!("fn {function}(")) || text.contains(&format!("mod {function} {{"))
+    };
+    let mut all = files.iter();
+    path(name).exists()
+        || all
+            .clone()
+            .any(|(file, text)| is_in_module(file) && is_defined(text))
+        || all.any(|(file, _)| {
+            file.trim_end_matches(".rs")
+                .ends_with(&format!("/{}", name.trim_end_matches(".rs")))
+        })
+}
+
+#[test]
+fn every_row_of_the_page_of_reliability_names_tests_that_exist() {
+    let mut sources = Vec::new();
+    files(&path("src"), &mut sources);
+    files(&path("tests"), &mut sources);
+    let page = read(RELIABILITY);
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let is_head = |shown: &str| ["Test", "Shown by", "Where"].contains(&shown);
+    for row in rows {
+        let shown = row.trim_end_matches([' ', '|']).rsplit(" | ").next();
+        let shown = shown.expect("a cell");
+        if is_head(shown) {
+            continue;
+        }
+        let named: Vec<&str> = quoted(shown).collect();
+        assert!(!named.is_empty() || shown.contains("]("), "no test: {row}");
+        // Others say how to run a test.
+        for name in named.iter().filter(|name| !name.contains([' ', '='])) {
+            assert!(is_there(name, &sources), "{name} is not there: {row}");
+        }
+    }
 }

@@ -68,6 +68,36 @@ fn a_deleted_folder_is_reported_and_its_successor_shared() {
     assert_eq!(ask(node.address(), b"GET z\n"), "FOUND 3\nzzz");
 }
 
+/// A node in a namespace of its own, which mounts a file system there when it is told. None where
+/// the system does not allow that.
+fn node_that_mounts(relay: &Server, share: &Path) -> Option<Server> {
+    let status = Command::new("unshare").args(["-rm", "true"]).status();
+    if !status.is_ok_and(|status| status.success()) {
+        eprintln!("not tested: there are no namespaces");
+        return None;
+    }
+    let script = "exec 3<&0 </dev/null
+                  { read -r told <&3 && mount -t tmpfs none \"$0\" && echo zz >\"$0/z\"; } &
+                  exec \"$@\"";
+    let node = node_command(relay.address(), share, &[]);
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-c", script]).arg(share);
+    command.arg(node.get_program()).args(node.get_args());
+    Some(Server::start_with_stdin(command))
+}
+
+#[test]
+fn a_file_system_that_is_mounted_later_is_shared() {
+    let (relay, share) = (relay(&[]), folder(&[("x", b"x")]));
+    let Some(mut node) = node_that_mounts(&relay, share.path()) else {
+        return;
+    };
+    wait_for_list(&node, "FILES 1 1\n1 - 1 x\n");
+    node.enter("mount");
+    wait_for_list(&node, "FILES 1 1\n3 - 1 z\n");
+    assert_eq!(ask(node.address(), b"GET z\n"), "FOUND 3\nzz\n");
+}
+
 /// A program whose system calls fail as strace(1) is told. None without strace.
 fn with_fault(command: &Command, fault: &str) -> Option<Command> {
     let mut strace = Command::new("strace");
