@@ -247,10 +247,7 @@ pub(super) fn prepare(
     let folder = folder_to_share(args.share.as_deref())?;
     let NodeNetwork { relays, listen } = network;
     let (listeners, addresses) = bind_tcp(&listen, args.port)?;
-    // The relay lists the source address of the node's requests, so it must be one
-    // on which the node listens.
-    let sources = listen.into_iter().filter(|ip| !ip.is_unspecified());
-    let sources: Vec<IpAddr> = sources.collect();
+    let sources = source_addresses(listen);
     let (sockets, udp) = udp_requests(args.udp, &network::addresses(&relays), &sources);
     let tls = args.tls.prepare("node")?;
     let (id, certificates) = (tls.id, tls.certificates.clone());
@@ -281,14 +278,8 @@ pub(super) fn prepare(
     let clock = Clock::with_suspends(now);
     let mut reactor = build_reactor(node, settings, listeners, sockets, clock)?;
     let command = start_command(&reactor, command)?;
-    let look_ups = (&relays[..], look_ups);
-    follow_relays(
-        &reactor,
-        &args.relay,
-        look_ups,
-        relay_tls,
-        sandbox.is_some(),
-    )?;
+    let relays = (&relays[..], look_ups);
+    follow_relays(&reactor, &args.relay, relays, relay_tls, sandbox.is_some())?;
     start_workers(&reactor, args, scan_worker, hash_worker, sandbox)
         .map_err(StartupError::system("cannot start a thread"))?;
     if let Some(changes) = changes {
@@ -302,6 +293,13 @@ pub(super) fn prepare(
         share,
         command,
     })
+}
+
+/// The addresses from which relays are asked. A relay lists the source address of the node's
+/// requests, so it must be one on which the node listens.
+fn source_addresses(listen: Vec<IpAddr>) -> Vec<IpAddr> {
+    let chosen = listen.into_iter().filter(|ip| !ip.is_unspecified());
+    chosen.collect()
 }
 
 /// The console, whose jobs ask these relays.
