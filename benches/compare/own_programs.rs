@@ -14,7 +14,7 @@ use crate::process::Server;
 pub(crate) const CLIENT: &str = env!("CARGO_BIN_EXE_peer-client");
 
 /// The longest time for a node to be listed.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Starts a relay. Like the other servers it logs warnings only.
 pub(crate) fn relay(args: &[&str]) -> io::Result<Server> {

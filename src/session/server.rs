@@ -130,8 +130,9 @@ impl<'a, R: Role, S> RequestContext<'a, R, S> {
 pub struct ServerSession {
     requests: u32,
     unknown_commands: u16,
-    /// Its verb, or the method of a request for a file in HTTP.
-    last_verb: Option<&'static str>,
+    last_verb: Option<Verb>,
+    /// The last request was a `HEAD` in HTTP.
+    is_last_head: bool,
     uncommon: Option<Box<UncommonState>>,
     /// The client has requested content.
     has_requested_content: bool,
@@ -200,7 +201,7 @@ impl ServerSession {
         match parsed {
             Ok(request) => {
                 self.malformed = None;
-                self.record_request(request.verb().map(Verb::word), request.file_name());
+                self.record_request(request.verb(), request.file_name());
                 self.has_requested_content |= matches!(
                     request,
                     Request::Get(_) | Request::Range { .. } | Request::Pieces(_)
@@ -211,9 +212,10 @@ impl ServerSession {
         }
     }
 
-    /// Records that the client requests the content of a file in HTTP by this method.
-    pub(crate) fn request_content(&mut self, method: &'static str, name: &FileName<'_>) {
-        self.record_request(Some(method), Some(name));
+    /// Records that the client requests the content of a file in HTTP, or only its head.
+    pub(crate) fn request_content(&mut self, is_head: bool, name: &FileName<'_>) {
+        self.record_request(Some(Verb::Get), Some(name));
+        self.is_last_head = is_head;
         self.has_requested_content = true;
     }
 
@@ -224,12 +226,9 @@ impl ServerSession {
     }
 
     /// Records a request for the log.
-    pub(crate) fn record_request(
-        &mut self,
-        verb: Option<&'static str>,
-        name: Option<&FileName<'_>>,
-    ) {
+    pub(crate) fn record_request(&mut self, verb: Option<Verb>, name: Option<&FileName<'_>>) {
         self.last_verb = verb;
+        self.is_last_head = false;
         match name {
             // Reuses the buffer: many small files are requested on one connection.
             Some(name) => {
@@ -245,12 +244,19 @@ impl ServerSession {
         }
     }
 
+    fn last_word(&self) -> Option<&'static str> {
+        match self.is_last_head {
+            true => Some("HEAD"),
+            false => self.last_verb.map(Verb::word),
+        }
+    }
+
     /// The last request, for the log.
     pub(crate) fn last_request(&self) -> Option<LastRequest<'_>> {
         let uncommon = self.uncommon.as_deref();
         let uncommon = uncommon.filter(|uncommon| uncommon.has_last_name);
         Some(LastRequest {
-            verb: self.last_verb?,
+            verb: self.last_word()?,
             name: uncommon.map(|uncommon| uncommon.last_name.as_str()),
         })
     }
@@ -293,8 +299,8 @@ impl ServerSession {
 impl fmt::Display for ServerSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Counted(self.requests.into(), "request").fmt(f)?;
-        match self.last_verb {
-            Some(verb) => write!(f, ", last {verb}"),
+        match self.last_word() {
+            Some(word) => write!(f, ", last {word}"),
             None => Ok(()),
         }
     }

@@ -55,7 +55,7 @@ pub(super) fn run(scratch: &ScratchFolders) -> io::Result<Vec<Comparison>> {
     let title = "ten thousand connections that have spoken once: memory of the process";
     Ok(vec![
         Comparison::new("idle", title, MEMORY, all)
-            .at_most("bytes each", 128.0, each)
+            .at_most("bytes each", 160.0, each)
             .at_most("processor seconds in two seconds", 0.0, busy),
     ])
 }

@@ -7,7 +7,7 @@ use crate::node::requests::{NodeRequest, unavailable};
 use crate::node::share::{FileContent, MAX_SMALL, Share, Unavailable};
 use crate::protocol::FileName;
 use crate::role::ReadNext;
-use crate::session::http::{FileHeaders, HttpContext, HttpRequest};
+use crate::session::http::{FileHeaders, HttpRequest};
 use crate::web::text;
 
 impl<S: Share> Node<S> {
@@ -21,11 +21,9 @@ impl<S: Share> Node<S> {
     ) -> Option<ReadNext> {
         let conditions = &http.conditions;
         self.gets += 1;
-        let method = request
-            .reply
-            .http_context()
-            .map_or("GET", HttpContext::method);
-        request.session.request_content(method, name);
+        let context = request.reply.http_context();
+        let is_head = context.is_some_and(|context| context.is_head);
+        request.session.request_content(is_head, name);
         let (arrival, reply) = (request.arrival(), &mut request.reply);
         let has_sha256 = self.share.has_sha256();
         let content = match self.share.open(name, arrival) {

@@ -107,7 +107,7 @@ impl FolderArchive {
         file: &ArchivedFile,
     ) -> Result<usize, CloseReason> {
         let name = FileName::parse(&file.name).map_err(|_| CloseReason::FileChanged)?;
-        request.session.request_content("GET", &name);
+        request.session.request_content(false, &name);
         let content = match share.open(&name, request.arrival()) {
             Ok(FileContent::Large { .. }) if request.traffic.are_files_exhausted => {
                 return Err(close_reason(Unavailable::Busy));

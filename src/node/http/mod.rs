@@ -146,8 +146,9 @@ impl<S: Share> Node<S> {
         task: &mut Option<Box<HttpTask>>,
         http: &HttpRequest<'_>,
     ) -> ReadNext {
-        let verb = Verb::Connections.word();
-        request.session.record_request(Some(verb), None);
+        request
+            .session
+            .record_request(Some(Verb::Connections), None);
         let is_trusted = request.is_loopback();
         if let Some(context) = request.reply.http_context().filter(|_| is_trusted) {
             let view = match http.has_parameter("json") {

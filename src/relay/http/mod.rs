@@ -155,10 +155,7 @@ impl Relay {
             "/metrics" | "/api/stats" => Verb::Stats,
             _ => return self.answer_about_file(request, http),
         };
-        request
-            .session
-            .server()
-            .record_request(Some(verb.word()), None);
+        request.session.server().record_request(Some(verb), None);
         match path {
             "/" => Ok(self.search_for_page(request, conn, http)),
             "/api/files" => self.search_files(request, conn, http),
@@ -182,7 +179,7 @@ impl Relay {
         let name = FileName::parse(name);
         let name = name.map_err(|error| Refusal::bad_request(error.to_string()))?;
         let session = request.session.server();
-        session.record_request(Some(Verb::Find.word()), Some(&name));
+        session.record_request(Some(Verb::Find), Some(&name));
         let filter = ContentFilter::parse(http)?;
         match view {
             FileView::Holders => self.api_holders(request, &name, &filter),

@@ -23,11 +23,6 @@ pub(crate) struct HttpContext {
 }
 
 impl HttpContext {
-    /// The method of the request.
-    pub(crate) fn method(&self) -> &'static str {
-        if self.is_head { "HEAD" } else { "GET" }
-    }
-
     /// For a request that was not understood: the connection closes.
     pub(crate) fn failed(time: SystemTime) -> Self {
         Self {
