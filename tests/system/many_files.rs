@@ -434,11 +434,12 @@ fn a_file_and_a_folder_of_one_name_are_told() {
 }
 
 #[test]
-fn hundreds_of_files_arrive_from_three_nodes() {
-    let names: Vec<String> = (0..400)
+fn twenty_thousand_files_arrive_from_three_nodes() {
+    const FILES: usize = 20_000;
+    let names: Vec<String> = (0..FILES)
         .map(|n| match n % 4 {
             0 => format!("plain/{n}"),
-            1 => format!("two words/{n} and more"),
+            1 => format!("two words/{} more/{n} and more", n % 100),
             2 => format!("größe/日本/{n}.txt"),
             _ => format!("deep/{}{n}", "d/".repeat(n % 60 + 1)),
         })
@@ -448,17 +449,33 @@ fn hundreds_of_files_arrive_from_three_nodes() {
     let files: Vec<(&str, &[u8])> = files
         .map(|(name, content)| (name.as_str(), content.as_bytes()))
         .collect();
-    let fixture = Fixture::new(&files);
-    let _nodes = [1, 2].map(|_| node(&fixture.relay, fixture.share.path(), &[]));
-    let output = fixture
-        .get(&["--all", "--max-downloads", "32"])
-        .expect_code(0);
-    assert!(
-        output.stderr.contains("400 files fetched"),
-        "{}",
-        output.stderr
-    );
+    let fixture = Fixture::with_hashes(&files);
+    let node = || hashes::node(&fixture.relay, fixture.share.path(), &["--no-hash-cache"]);
+    let _nodes = [node(), node()];
+    let output = fixture.get(&["--all"]).expect_code(0);
+    let text = output.stderr;
+    assert!(text.contains("\n20000 files fetched"), "{text}");
     assert!(fixture.saved() == files_below(fixture.share.path()));
+}
+
+/// Where the file system takes them for different names, both are fetched.
+#[test]
+fn names_that_differ_in_case_or_composition_are_different_files() {
+    let files: [(&str, &[u8]); 5] = [
+        ("d/A.txt", b"upper"),
+        ("d/a.txt", b"lower"),
+        ("d/u\u{308}", b"decomposed"),
+        ("d/\u{fc}", b"composed"),
+        ("D/a.txt", b"another folder"),
+    ];
+    let fixture = Fixture::with_hashes(&files);
+    if fixture.share.path().join("D/A.txt").exists() {
+        return eprintln!("not tested: the file system ignores the case of names");
+    }
+    fixture.get(&["--all"]).expect_code(0);
+    let saved = fixture.saved();
+    assert_eq!(saved.len(), files.len());
+    assert!(files.iter().all(|(name, content)| saved[*name] == *content));
 }
 
 #[test]

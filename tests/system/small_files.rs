@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
@@ -14,10 +14,11 @@ use crate::support::relay_index::{holders, wait_for_names};
 use crate::support::{RunningProgram, Server, client_command, eventually, folder, relay, run};
 
 /// A relay and nodes that share the same small files in a folder, with known hashes.
-struct Network {
+pub struct SmallFilesNetwork {
     relay: Server,
-    nodes: Vec<Server>,
-    _share: TempDir,
+    pub nodes: Vec<Server>,
+    share: TempDir,
+    files: usize,
 }
 
 fn content(number: usize) -> Vec<u8> {
@@ -28,73 +29,90 @@ fn name(number: usize) -> String {
     format!("docs/{number}.txt")
 }
 
-fn network(nodes: usize, files: usize) -> Network {
-    let share = folder(&[]);
-    fs::create_dir(share.path().join("docs")).expect("a folder");
-    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-    for number in 0..files {
-        let path = share.path().join(name(number));
-        fs::write(&path, content(number)).expect("a file");
-        if number % 2 == 1 {
-            fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("ours");
+impl SmallFilesNetwork {
+    pub fn new(nodes: usize, files: usize) -> Self {
+        let share = folder(&[]);
+        fs::create_dir(share.path().join("docs")).expect("a folder");
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        for number in 0..files {
+            let path = share.path().join(name(number));
+            fs::write(&path, content(number)).expect("a file");
+            if number % 2 == 1 {
+                fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("ours");
+            }
+            let file = fs::File::options().append(true).open(&path);
+            file.expect("a file").set_modified(time).expect("a time");
         }
-        let file = fs::File::options().append(true).open(&path);
-        file.expect("a file").set_modified(time).expect("a time");
+        let mut network = Self {
+            relay: relay(&[]),
+            nodes: Vec::new(),
+            share,
+            files,
+        };
+        network.nodes = (0..nodes).map(|_| network.start_node()).collect();
+        network.wait_for_hashes();
+        network
     }
-    let relay = relay(&[]);
-    let start = |_| hashes::node(&relay, share.path(), &["--no-hash-cache"]);
-    let nodes: Vec<_> = (0..nodes).map(start).collect();
-    wait_for_names(&relay, files as u64);
-    eventually("all hashes", || {
-        (0..files).all(|number| {
-            let holders = holders(&relay, &name(number));
-            holders.len() == nodes.len() && holders.iter().all(|holder| !holder.ends_with(" -"))
-        })
-    });
-    Network {
-        relay,
-        nodes,
-        _share: share,
-    }
-}
 
-/// The number of files of the network below `home`; each of them is whole.
-fn whole_files(home: &Path) -> usize {
-    let Ok(entries) = fs::read_dir(home.join("docs")) else {
-        return 0;
-    };
-    let names = entries.map(|entry| entry.expect("an entry").file_name());
-    let is_file = |name: &String| !name.starts_with('.');
-    let names = names
-        .map(|name| name.into_string().expect("text"))
-        .filter(is_file);
-    let mut count = 0;
-    for name in names {
-        let number = name.strip_suffix(".txt").expect("one of ours");
-        let saved = fs::read(home.join("docs").join(&name)).expect("a file");
-        assert!(
-            saved == content(number.parse().expect("a number")),
-            "{name}"
-        );
-        count += 1;
+    /// Another node with the same files.
+    pub fn start_node(&self) -> Server {
+        hashes::node(&self.relay, self.share.path(), &["--no-hash-cache"])
     }
-    count
+
+    fn wait_for_hashes(&self) {
+        wait_for_names(&self.relay, self.files as u64);
+        eventually("all hashes", || {
+            (0..self.files).all(|number| {
+                let holders = holders(&self.relay, &name(number));
+                let has_hash = |holder: &String| !holder.ends_with(" -");
+                holders.len() == self.nodes.len() && holders.iter().all(has_hash)
+            })
+        });
+    }
+
+    /// Fetches all files into `home`.
+    pub fn command(&self, home: &Path, args: &[&str]) -> Command {
+        let mut command = client_command(self.relay.address(), &["get", "docs/"]);
+        command.args(args).current_dir(home);
+        command
+    }
+
+    /// The number of its files below `home`; each of them is whole.
+    pub fn whole_files(&self, home: &Path) -> usize {
+        let Ok(entries) = fs::read_dir(home.join("docs")) else {
+            return 0;
+        };
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        let is_file = |name: &String| !name.starts_with('.');
+        let names = names
+            .map(|name| name.into_string().expect("text"))
+            .filter(is_file);
+        let mut count = 0;
+        for name in names {
+            let number = name.strip_suffix(".txt").expect("one of ours");
+            let number: usize = number.parse().expect("a number");
+            let saved = fs::read(home.join("docs").join(&name)).expect("a file");
+            assert!(number < self.files && saved == content(number), "{name}");
+            count += 1;
+        }
+        count
+    }
 }
 
 #[test]
 fn many_small_files_come_from_all_nodes() {
     const FILES: usize = 300;
-    let network = network(3, FILES);
+    let network = SmallFilesNetwork::new(3, FILES);
     let home = folder(&[]);
-    let mut get = client_command(network.relay.address(), &["get", "docs/"]);
-    get.current_dir(home.path());
-    let output = run(get, b"").expect_code(0);
+    // On a busy machine files would be requested twice.
+    let command = network.command(home.path(), &["--try-delay", "60"]);
+    let output = run(command, b"").expect_code(0);
     assert!(
         output.stderr.contains("\n300 files fetched"),
         "{}",
         output.stderr
     );
-    assert_eq!(whole_files(home.path()), FILES);
+    assert_eq!(network.whole_files(home.path()), FILES);
     for (number, mode) in [(0, 0), (1, 0o100)] {
         let saved = fs::metadata(home.path().join(name(number))).expect("a file");
         let modified = saved.modified().expect("a time");
@@ -114,14 +132,12 @@ fn many_small_files_come_from_all_nodes() {
 #[test]
 fn a_small_file_is_whole_or_absent_after_sigkill_at_any_moment() {
     const FILES: usize = 1000;
-    let network = network(2, FILES);
+    let network = SmallFilesNetwork::new(2, FILES);
     let home = folder(&[]);
     let mut whole = 0;
     for round in 1..=8 {
-        let mut get = client_command(network.relay.address(), &["get", "docs/", "--quiet"]);
-        get.current_dir(home.path())
-            .stdin(Stdio::null())
-            .stderr(Stdio::null());
+        let mut get = network.command(home.path(), &["--quiet"]);
+        get.stdin(Stdio::null()).stderr(Stdio::null());
         let mut get = RunningProgram::start(&mut get);
         let saved = || fs::read_dir(home.path().join("docs")).map_or(0, Iterator::count);
         eventually("some more", || {
@@ -129,16 +145,14 @@ fn a_small_file_is_whole_or_absent_after_sigkill_at_any_moment() {
         });
         get.signal(Signal::KILL);
         get.wait();
-        let before = std::mem::replace(&mut whole, whole_files(home.path()));
+        let before = std::mem::replace(&mut whole, network.whole_files(home.path()));
         assert!(whole >= before);
     }
-    let mut get = client_command(network.relay.address(), &["get", "docs/"]);
-    get.current_dir(home.path());
-    let output = run(get, b"").expect_code(0);
+    let output = run(network.command(home.path(), &[]), b"").expect_code(0);
     assert!(
         output.stderr.ends_with(" up to date, 0 failed\n"),
         "{}",
         output.stderr
     );
-    assert_eq!(whole_files(home.path()), FILES);
+    assert_eq!(network.whole_files(home.path()), FILES);
 }

@@ -4,6 +4,7 @@
 mod browser;
 mod engine;
 pub mod fake_server;
+mod file_system;
 mod files;
 mod http;
 mod http_program;
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 
 pub use browser::Browser;
 pub use engine::{Engine, free_port};
+pub use file_system::FileSystem;
 pub use files::{folder, folder_of_names, large_file, noise};
 pub use http::{HttpResponse, http, read_chunks};
 pub use http_program::{http_program, is_missing};

@@ -1,0 +1,98 @@
+//! Downloads to file systems that are full, or that cannot reserve space.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::resume::{ResumeFixture, recorded};
+use crate::small_files::SmallFilesNetwork;
+use crate::support::{FileSystem, RunningProgram, eventually, folder, run};
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let names = entries.map(|entry| entry.expect("an entry").file_name());
+    names
+        .map(|name| name.into_string().expect("text"))
+        .collect()
+}
+
+#[test]
+fn a_full_disk_is_told_before_the_first_byte() {
+    let fixture = ResumeFixture::new();
+    if let Some(disk) = FileSystem::mount(&["-t", "tmpfs", "-o", "size=4m", "none"]) {
+        let output = run(fixture.command_in(disk.root(), &[]), b"").expect_code(6);
+        assert!(output.stderr.contains("no space for "), "{}", output.stderr);
+        assert_eq!(names(disk.root()), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_file_system_that_cannot_reserve_space_gets_the_file() {
+    let fixture = ResumeFixture::new();
+    if let Some(disk) = FileSystem::mount(&["-t", "ramfs", "none"]) {
+        run(fixture.command_in(disk.root(), &[]), b"").expect_code(0);
+        assert_eq!(names(disk.root()), ["large"]);
+    }
+}
+
+/// ext2 cannot reserve space, so another program may take it during the download.
+#[test]
+fn a_disk_that_fills_up_keeps_the_part_and_that_is_told() {
+    const IMAGE: u64 = 20 << 20;
+    let images = folder(&[]);
+    let image = images.path().join("image");
+    let file = File::create(&image).and_then(|file| file.set_len(IMAGE));
+    file.expect("a sparse file");
+    let made = Command::new("mkfs.ext2")
+        .args(["-q", "-m0"])
+        .arg(&image)
+        .status();
+    if !made.is_ok_and(|status| status.success()) {
+        return eprintln!("not tested: there is no mkfs.ext2");
+    }
+    let image = image.to_str().expect("text");
+    let Some(disk) = FileSystem::mount(&["-t", "ext2", "-o", "loop", image]) else {
+        return;
+    };
+    let fixture = ResumeFixture::new();
+    let state = disk.root().join(".large.part.state");
+    let mut command = fixture.command_in(disk.root(), &["--limit-rate", "4MB"]);
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut client = RunningProgram::start(&mut command);
+    eventually("two pieces are there", || recorded(&state) >= 2);
+    let filler = disk.root().join("filler");
+    let mut file = File::create(&filler).expect("a file");
+    while file.write_all(&[1; 4096]).is_ok() {}
+    drop(file);
+    assert_eq!(client.wait(), Some(6));
+    let mut text = String::new();
+    let stderr = client.child.stderr.as_mut().expect("it is a pipe");
+    stderr.read_to_string(&mut text).expect("text");
+    assert!(text.contains("No space left on device"), "{text}");
+    assert!(text.contains("is kept; the same command goes on"), "{text}");
+    assert!(recorded(&state) >= 2);
+    fs::remove_file(filler).expect("it is there");
+    let output = run(fixture.command_in(disk.root(), &[]), b"").expect_code(0);
+    assert!(output.stderr.contains("resuming at "), "{}", output.stderr);
+    let saved = fs::read(disk.root().join("large")).expect("a file");
+    assert!(saved == fixture.content);
+}
+
+#[test]
+fn a_full_disk_holds_whole_small_files_only() {
+    const FILES: usize = 300;
+    let Some(disk) = FileSystem::mount(&["-t", "tmpfs", "-o", "size=512k", "none"]) else {
+        return;
+    };
+    let network = SmallFilesNetwork::new(1, FILES);
+    let output = run(network.command(disk.root(), &[]), b"").expect_code(6);
+    let text = output.stderr;
+    assert!(text.contains("No space left on device"), "{text}");
+    let saved = network.whole_files(disk.root());
+    assert!((1..FILES).contains(&saved), "{saved}");
+    let mut names = names(&disk.root().join("docs")).into_iter();
+    assert!(names.all(|name| !name.starts_with('.')));
+    let failed = format!("{} failed", FILES - saved);
+    assert!(text.contains(&failed), "{text}");
+}
