@@ -61,6 +61,14 @@ impl Destination {
         matches!(target, Target::Folder(_) | Target::Share(_))
     }
 
+    /// The name of a file that is printed.
+    pub(crate) fn printed_name(&self, name: &FileName<'_>) -> Option<FileName<'static>> {
+        match self {
+            Self::Print(_) => Some(name.clone().into_owned()),
+            Self::Save { .. } => None,
+        }
+    }
+
     /// Whether the last content was not printed because it is binary. Says so once.
     pub(crate) fn take_binary(&mut self) -> bool {
         match self {
@@ -245,21 +253,22 @@ impl Destination {
         else {
             return false;
         };
-        let file = match open.remove(&job) {
+        let mut file = match open.remove(&job) {
             Some(file) if file.is_small() => file,
             file => {
                 open.extend(file.map(|file| (job, file)));
                 return false;
             }
         };
-        let path = file.path.clone();
+        let path = std::mem::take(&mut file.path);
         let content = content.clone();
         match writer.send(CompleteFile { job, file, content }) {
             None => {
                 committing.insert(job, path);
                 true
             }
-            Some(unsent) => {
+            Some(mut unsent) => {
+                unsent.file.path = path;
                 open.insert(job, unsent.file);
                 false
             }

@@ -11,7 +11,7 @@ use crate::jobs::failure::Failure;
 use crate::jobs::ids::{JobId, RequestId};
 use crate::jobs::user::User;
 use crate::jobs::user_event::UserEvent;
-use crate::protocol::{FileName, PieceLayout, Reply};
+use crate::protocol::{ContentHash, FileName, PieceLayout, Reply};
 use crate::session::requests::ResponsePart;
 
 /// The attempt to fetch a file from one node.
@@ -23,7 +23,7 @@ pub(super) struct Attempt {
     pub(super) id: RequestId,
     pub(super) candidate: Candidate,
     pub(super) started: Instant,
-    /// Hashes the content, if it must have a certain hash.
+    /// Hashes a content that must have a certain hash and arrives in several parts.
     hasher: Option<Box<blake3::Hasher>>,
     /// Whether the node has the file. Its size, and how much of it has arrived.
     pub(super) was_found: bool,
@@ -70,7 +70,7 @@ impl Attempt {
             id,
             candidate,
             started: now,
-            hasher: candidate.hash.map(|_| Box::default()),
+            hasher: None,
             was_found: false,
             size: 0,
             received: 0,
@@ -116,10 +116,7 @@ impl Attempt {
             _ => return Err(CloseReason::ProtocolError),
         };
         self.received += bytes.len() as u64;
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(bytes);
-        }
-        if is_last && !self.has_right_hash() {
+        if !self.may_be_right(bytes, is_last) {
             return Ok(Some(AttemptResult::Failed(Failure::OtherContent)));
         }
         if !self.is_source && !is_last && self.received < self.head_size {
@@ -234,9 +231,18 @@ impl Attempt {
         self.candidate.hash.is_none() || size == self.candidate.size
     }
 
-    fn has_right_hash(&self) -> bool {
-        let hash = self.hasher.as_ref().map(|hasher| hasher.finalize().into());
-        hash == self.candidate.hash.map(|hash| hash.0)
+    /// Hashes the next part of the content. Returns false if it is the last one, and the
+    /// content is wrong.
+    fn may_be_right(&mut self, bytes: &[u8], is_last: bool) -> bool {
+        let Some(hash) = self.candidate.hash else {
+            return true;
+        };
+        if is_last && self.hasher.is_none() {
+            return ContentHash::of(bytes) == hash;
+        }
+        let hasher = self.hasher.get_or_insert_default();
+        hasher.update(bytes);
+        !is_last || ContentHash(hasher.finalize().into()) == hash
     }
 
     /// The failure of an attempt whose connection has ended for `reason`.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::jobs::job_context::JobContext;
 use crate::jobs::offer::Offer;
+use crate::jobs::wanted_file::ListedContent;
 use crate::protocol::{ContentHash, HolderItem, NodeAddress, address_group};
 
 /// How many nodes at one address are tried before it is the turn of other addresses.
@@ -61,6 +62,28 @@ pub(super) fn candidates(
         let others = context.nodes.iter().filter(is_other);
         all.extend(others.map(|node| (offers.len() + 1, Candidate::new(*node, None, 0))));
     }
+    in_order(context, all, offers, now)
+}
+
+/// All nodes, for a content that each of them has.
+pub(super) fn candidates_for_listed(
+    context: &JobContext,
+    content: ListedContent,
+    now: Instant,
+) -> VecDeque<Candidate> {
+    let others = context.nodes.iter().filter(|node| !context.is_own(**node));
+    let candidate = |node: &NodeAddress| Candidate::new(*node, Some(content.hash), content.size);
+    let all = others.map(|node| (0, candidate(node)));
+    in_order(context, all.collect(), &[], now)
+}
+
+/// The candidates with the ranks of their contents, in the order in which they are tried.
+fn in_order(
+    context: &JobContext,
+    all: Vec<(usize, Candidate)>,
+    offers: &[Offer],
+    now: Instant,
+) -> VecDeque<Candidate> {
     let mut counts: HashMap<(usize, IpAddr), usize> = HashMap::new();
     let in_turn = all.into_iter().map(|(rank, candidate)| {
         let address = address_group(candidate.node.ip());

@@ -44,7 +44,7 @@ const MAX_BUSY_DELAYS: u32 = 20;
 /// Fetches one file.
 pub(super) struct Fetch {
     id: JobId,
-    name: FileName<'static>,
+    pub(super) name: FileName<'static>,
     /// The first digits of the hash of the wanted content, or none if any will do.
     wanted: Option<HashPrefix>,
     /// What the relay's list says about the file, until that was tried.
@@ -112,10 +112,6 @@ impl Fetch {
             failed_sizes: Vec::new(),
             wait: Wait::default(),
         }
-    }
-
-    pub(super) fn name(&self) -> &FileName<'static> {
-        &self.name
     }
 
     /// Its download in pieces, if there is one.
@@ -229,10 +225,12 @@ impl Fetch {
     /// The nodes are known: queries the relay for those that have the file, and for the
     /// hashes that they have announced, unless its list of files says so.
     pub(super) fn find_holders(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
-        let holders = |listed: ListedContent| listed.holders(&context.nodes);
-        if let Some(holders) = self.listed.take().and_then(holders) {
+        if let Some(content) = self.listed.take()
+            && self.wanted.is_none()
+            && content.is_at_all(&context.nodes)
+        {
             self.is_from_list = true;
-            return self.choose_candidates(context, &holders, now);
+            return self.fetch_listed(context, content, now);
         }
         if context.nodes.is_empty() && self.wanted.is_none() {
             return self.choose_candidates(context, &[], now);

@@ -1,7 +1,7 @@
 //! The files that `get` is to fetch: names and patterns that wait, in the order in which
 //! they were typed, and how many jobs run for them at once.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::job::Job;
@@ -21,11 +21,11 @@ pub struct GetQueue {
     expanding: Option<Option<HashPrefix>>,
     /// The files of the patterns before.
     files: VecDeque<WantedFile>,
-    /// Those that were started, if none is fetched twice.
-    started: Option<HashSet<FileName<'static>>>,
-    /// Those that are being fetched: two jobs must not write one file. And how much each of
-    /// them counts.
-    running: HashMap<FileName<'static>, usize>,
+    /// Those that may not be started now, and how much each of them counts: those that are
+    /// being fetched, because two jobs must not write one file, and those that were.
+    started: HashMap<FileName<'static>, usize>,
+    /// Whether a file may be fetched again.
+    may_repeat: bool,
     /// How much all of them count, and the jobs that find files.
     load: usize,
     /// The most that they may count.
@@ -46,8 +46,8 @@ impl GetQueue {
             patterns: VecDeque::new(),
             expanding: None,
             files: VecDeque::new(),
-            started: None,
-            running: HashMap::new(),
+            started: HashMap::new(),
+            may_repeat: true,
             load: 0,
             max_load: max_jobs.saturating_mul(job_load),
             job_load,
@@ -58,7 +58,7 @@ impl GetQueue {
     #[must_use]
     pub fn without_repeats(self) -> Self {
         Self {
-            started: Some(HashSet::new()),
+            may_repeat: false,
             ..self
         }
     }
@@ -70,8 +70,8 @@ impl GetQueue {
 
     /// A file that is the next one to fetch.
     pub fn push_front(&mut self, name: FileName<'static>, hash: Option<HashPrefix>) {
-        if let Some(started) = &mut self.started {
-            started.remove(&name);
+        if self.started.get(&name) == Some(&0) {
+            self.started.remove(&name);
         }
         self.files.push_front(WantedFile::new(name, hash));
     }
@@ -123,24 +123,18 @@ impl GetQueue {
                 }
             },
         };
-        if let Some(started) = &mut self.started {
-            started.insert(file.name.clone());
-        }
         let load = match file.is_small() {
             true => 1,
             false => self.job_load,
         };
         self.load += load;
-        self.running.insert(file.name.clone(), load);
+        self.started.insert(file.name.clone(), load);
         Some(Job::GetFromKnownNodes(file))
     }
 
     /// Removes the next files that were started already.
     fn skip_repeats(&mut self) {
-        let is_repeat = |name: &FileName<'static>| {
-            let was_started = self.started.as_ref().is_some_and(|all| all.contains(name));
-            was_started || self.running.contains_key(name)
-        };
+        let is_repeat = |name: &FileName<'static>| self.started.contains_key(name);
         let is_repeated_file = |file: &mut WantedFile| is_repeat(&file.name);
         while self.files.pop_front_if(is_repeated_file).is_some() {}
         if !self.files.is_empty() || self.expanding.is_some() {
@@ -156,7 +150,10 @@ impl GetQueue {
     /// A job is done. Takes the files that it has found.
     pub fn on_finished(&mut self, finished: &mut FinishedJob) {
         if let Some(name) = &finished.name {
-            self.load -= self.running.remove(name).unwrap_or_default();
+            self.load -= match self.may_repeat {
+                true => self.started.remove(name).unwrap_or_default(),
+                false => self.started.get_mut(name).map_or(0, std::mem::take),
+            };
         }
         if finished.is_expansion {
             self.load -= self.job_load;

@@ -100,14 +100,17 @@ impl ActiveJob {
 
     /// The name of the file that it fetches.
     pub(super) fn fetched_name(&self) -> Option<&FileName<'static>> {
-        self.fetch().map(Fetch::name)
+        self.fetch().map(|fetch| &fetch.name)
     }
 
     /// Describes the job, which has ended with this result.
-    pub(super) fn finished(&self, result: JobResult) -> FinishedJob {
+    pub(super) fn finished(self, result: JobResult) -> FinishedJob {
         FinishedJob {
-            name: self.fetched_name().cloned(),
             is_expansion: matches!(self, Self::Expand(_)),
+            name: match self {
+                Self::Fetch(fetch) => Some(fetch.name),
+                _ => None,
+            },
             result,
         }
     }
@@ -140,11 +143,7 @@ impl ActiveJob {
     ) -> Result<JobStep, CloseReason> {
         match self {
             Self::Fetch(fetch) => fetch.on_response(context, id, part, is_last, now),
-            Self::CheckRelay
-            | Self::FindRelay
-            | Self::Show(_)
-            | Self::Expand(_)
-            | Self::FindNames(_) => Ok(JobStep::Wait),
+            _ => Ok(JobStep::Wait),
         }
     }
 

@@ -245,8 +245,8 @@ impl PooledConnection {
             None => &mut self.unsent,
         };
         // The queue keeps the request itself, to repeat it.
-        let line = request.request.clone();
-        self.requests.send(&line, request, text);
+        self.requests
+            .send_tag(request, |request| &request.request, text);
     }
 
     /// The connection is established.

@@ -357,11 +357,11 @@ impl JobRunner {
             JobStep::Finish(result) => Some(Some(result)),
             JobStep::FinishSilently => Some(None),
         };
-        if !self.context.requests.is_empty() {
-            for request in std::mem::take(&mut self.context.requests) {
-                self.send(connector, request);
-            }
+        let mut requests = std::mem::take(&mut self.context.requests);
+        for request in requests.drain(..) {
+            self.send(connector, request);
         }
+        self.context.requests = requests;
         if !self.context.cancelled.is_empty() {
             let cancelled = std::mem::take(&mut self.context.cancelled);
             let is_cancelled = |id| cancelled.contains(&id);

@@ -22,8 +22,13 @@ impl StoredCheck {
     pub(super) fn new(wanted: Option<ContentHash>, offers: &[Offer], now: Instant) -> Option<Self> {
         let is_wanted = |offer: &&Offer| wanted.is_none_or(|hash| hash == offer.hash);
         let offer = offers.iter().find(is_wanted)?;
-        let content = ContentInfo::new(offer.size, Some(offer.hash));
-        Some(Self { content, due: now })
+        Some(Self::of(offer.size, offer.hash, now))
+    }
+
+    /// A check for this content.
+    pub(super) fn of(size: u64, hash: ContentHash, now: Instant) -> Self {
+        let content = ContentInfo::new(size, Some(hash));
+        Self { content, due: now }
     }
 
     /// Reads the next slice.

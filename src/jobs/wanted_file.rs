@@ -1,9 +1,7 @@
 //! A file to fetch, and what the relay's list says about it.
 
 use crate::jobs::listed_nodes::ListedNodes;
-use crate::protocol::{
-    ContentHash, FileItem, FileName, HashPrefix, HolderItem, MaybeHash, PieceLayout,
-};
+use crate::protocol::{ContentHash, FileItem, FileName, HashPrefix, PieceLayout};
 
 /// In a longer list of nodes, the relay is asked who has a file.
 const MAX_NODES: usize = 16;
@@ -26,8 +24,8 @@ pub struct WantedFile {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ListedContent {
     /// In bytes.
-    size: u64,
-    hash: ContentHash,
+    pub(super) size: u64,
+    pub(super) hash: ContentHash,
     /// How many nodes have it.
     holders: u64,
 }
@@ -58,18 +56,11 @@ impl ListedContent {
         })
     }
 
-    /// The nodes that have the content, if that are all nodes. Only told for a small
-    /// content: for many of those, the questions who has it would take much of the time.
-    pub(super) fn holders(&self, nodes: &ListedNodes) -> Option<Vec<HolderItem>> {
+    /// Whether all of these nodes have the content. Only told for a small content: for many
+    /// of those, the questions who has it would take much of the time.
+    pub(super) fn is_at_all(&self, nodes: &ListedNodes) -> bool {
         let have_all = self.holders == nodes.len() as u64;
         let is_small = self.size <= PieceLayout::MIN_PIECE_SIZE;
-        let holder = |node| HolderItem {
-            node,
-            size: self.size,
-            hash: MaybeHash(Some(self.hash)),
-            id: nodes.id(node),
-        };
-        (have_all && is_small && nodes.len() <= MAX_NODES)
-            .then(|| nodes.iter().copied().map(holder).collect())
+        have_all && is_small && nodes.len() <= MAX_NODES
     }
 }

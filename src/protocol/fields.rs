@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use nom::bytes::complete::{take_till1, take_while, take_while1};
+use nom::bytes::complete::take_while1;
 use nom::combinator::{map_opt, map_res};
-use nom::sequence::preceded;
+use nom::error::{Error, ErrorKind};
 use nom::{IResult, Parser};
 
 use crate::protocol::hash::{ContentHash, MaybeHash};
@@ -21,7 +21,12 @@ pub(super) fn trim(text: &str) -> &str {
 
 /// The next field: skips blanks and takes all characters up to the next blank.
 pub(super) fn field(input: &str) -> IResult<&str, &str> {
-    preceded(take_while(is_blank), take_till1(is_blank)).parse(input)
+    let start = input.trim_start_matches(is_blank);
+    let end = memchr::memchr2(b' ', b'\t', start.as_bytes()).unwrap_or(start.len());
+    match start.split_at(end) {
+        ("", _) => Err(nom::Err::Error(Error::new(start, ErrorKind::TakeTill1))),
+        (field, rest) => Ok((rest, field)),
+    }
 }
 
 /// The next field as an unsigned decimal number.

@@ -83,6 +83,19 @@ impl<T> RequestQueue<T> {
         self.outstanding.push_back((request.verb(), tag));
     }
 
+    /// The same for a tag that contains the request.
+    pub fn send_tag<'a>(
+        &mut self,
+        tag: T,
+        request: impl FnOnce(&T) -> &Request<'a>,
+        out: &mut Vec<u8>,
+    ) {
+        let request = request(&tag);
+        write_line(out, request);
+        let verb = request.verb();
+        self.outstanding.push_back((verb, tag));
+    }
+
     /// Whether every request has its whole response.
     #[must_use]
     pub fn is_empty(&self) -> bool {

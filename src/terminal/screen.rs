@@ -326,7 +326,7 @@ impl User for Screen {
             self.progress.start(job, name, content.size);
         }
         self.longest_write = Duration::ZERO;
-        self.printed = Some(name.clone().into_owned());
+        self.printed = self.destination.printed_name(name);
         self.destination.open(job, name, content)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::jobs::candidate::candidates;
+use crate::jobs::candidate::{candidates, candidates_for_listed};
 use crate::jobs::choice::Choice;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::job_context::JobContext;
@@ -11,6 +11,7 @@ use crate::jobs::offer::{Offer, Selection, offers};
 use crate::jobs::stored_check::StoredCheck;
 use crate::jobs::task_result::TaskResult;
 use crate::jobs::user_event::UserEvent;
+use crate::jobs::wanted_file::ListedContent;
 use crate::protocol::HolderItem;
 
 impl Fetch {
@@ -72,6 +73,20 @@ impl Fetch {
             return TaskResult::NotFound.into();
         }
         self.check = StoredCheck::new(self.hash, &offers, now);
+        self.check_stored(context, now)
+    }
+
+    /// Fetches the only content of the file, which all nodes have.
+    pub(super) fn fetch_listed(
+        &mut self,
+        context: &mut JobContext,
+        content: ListedContent,
+        now: Instant,
+    ) -> JobStep {
+        self.exists = true;
+        self.candidates = candidates_for_listed(context, content, now);
+        self.nodes = self.candidates.len();
+        self.check = Some(StoredCheck::of(content.size, content.hash, now));
         self.check_stored(context, now)
     }
 

@@ -61,7 +61,7 @@ impl JobRunner {
         let Some(ActiveJob::Fetch(fetch)) = self.jobs.get(&id) else {
             return;
         };
-        let (name, user) = (fetch.name(), &mut self.context.user);
+        let (name, user) = (&fetch.name, &mut self.context.user);
         match &user.keep(id) {
             Some(part) => user.on_event(UserEvent::PartStored { name, part }),
             None if user.stores_times() && fetch.has_source_without_hash() => {
