@@ -1,6 +1,6 @@
 //! The protocol of Redis, version 2 (RESP2): commands and values.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Read};
 
 use log::warn;
 
@@ -39,14 +39,43 @@ impl Commands {
         parts: impl IntoIterator<Item = &'p [u8], IntoIter: ExactSizeIterator>,
     ) {
         let parts = parts.into_iter();
-        // Writing to memory cannot fail.
-        let _ = write!(self.bytes, "*{}\r\n", parts.len());
+        self.start(parts.len());
         for part in parts {
-            let _ = write!(self.bytes, "${}\r\n", part.len());
-            self.bytes.extend_from_slice(part);
-            self.bytes.extend_from_slice(b"\r\n");
+            self.push_part(&[part]);
         }
+    }
+
+    /// Starts a command of so many parts, which follow.
+    pub(super) fn start(&mut self, parts: usize) {
+        self.push_length(b'*', parts);
         self.count += 1;
+    }
+
+    /// Appends a part, which consists of these pieces.
+    pub(super) fn push_part(&mut self, pieces: &[&[u8]]) {
+        let length = pieces.iter().map(|piece| piece.len()).sum();
+        self.push_length(b'$', length);
+        for piece in pieces {
+            self.bytes.extend_from_slice(piece);
+        }
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    /// Formatting would take longer than all the rest.
+    fn push_length(&mut self, kind: u8, length: usize) {
+        let mut line = [b'\r'; 24];
+        let (mut start, mut rest) = (22, length);
+        line[23] = b'\n';
+        loop {
+            start -= 1;
+            line[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        line[start - 1] = kind;
+        self.bytes.extend_from_slice(&line[start - 1..]);
     }
 
     /// Appends a command of words.

@@ -11,7 +11,7 @@ use crate::registry::reader_request::ReaderRequest;
 use crate::registry::resp::{Commands, RespValue};
 use crate::registry::{LISTENERS_PREFIX, NODE_PREFIX, STREAM_KEY};
 use crate::relay::shared_directory::{
-    InstanceId, KeyWrite, MissingRecords, RegistryBatch, WHOLE_FIELD, key_writes,
+    InstanceId, KeyWrite, MissingRecords, RecordField, RegistryBatch, WHOLE_FIELD, key_writes,
 };
 
 /// Batches that the stream keeps, at least. A relay that falls behind further loads all
@@ -132,7 +132,7 @@ fn publish(
         commands.push_words(["MULTI"]);
         let first = commands.count;
         let writes = key_writes(&batch.text);
-        let is_new_listener = |write: &KeyWrite| matches!(write, KeyWrite::Listen(_));
+        let is_new_listener = |write: &KeyWrite<'_>| matches!(write, KeyWrite::Listen(_));
         let has_listeners = writes.iter().any(is_new_listener);
         checks.push(push_writes(&mut commands, batch, writes, first));
         if renews_listeners || has_listeners {
@@ -214,7 +214,7 @@ fn expire_rests(
 fn push_writes(
     commands: &mut Commands,
     batch: &RegistryBatch,
-    writes: Vec<KeyWrite>,
+    writes: Vec<KeyWrite<'_>>,
     first: usize,
 ) -> Vec<(usize, NodeAddress)> {
     let listeners = format!("{LISTENERS_PREFIX}{}", batch.origin);
@@ -226,8 +226,17 @@ fn push_writes(
                 checks.push((commands.count - first, node));
                 commands.push([b"HEXISTS", node_key(node).as_bytes(), WHOLE_FIELD]);
             }
-            KeyWrite::Put(node, fields) => push_fields(commands, "HSET", node, &fields),
-            KeyWrite::Remove(node, fields) => push_fields(commands, "HDEL", node, &fields),
+            KeyWrite::Put(node, fields) => {
+                start(commands, "HSET", node, 2 * fields.len());
+                for (field, value) in fields {
+                    push_field(commands, field);
+                    commands.push_part(&[value]);
+                }
+            }
+            KeyWrite::Remove(node, fields) => {
+                start(commands, "HDEL", node, fields.len());
+                fields.iter().for_each(|field| push_field(commands, *field));
+            }
             KeyWrite::Expire(node, time) => {
                 let time = time.as_millis().to_string();
                 commands.push_words(["PEXPIRE", &node_key(node), &time]);
@@ -243,11 +252,15 @@ fn push_writes(
     checks
 }
 
-fn push_fields(commands: &mut Commands, verb: &str, node: NodeAddress, fields: &[Vec<u8>]) {
-    let key = node_key(node);
-    let mut parts = vec![verb.as_bytes(), key.as_bytes()];
-    parts.extend(fields.iter().map(Vec::as_slice));
-    commands.push(parts);
+/// Starts a command about the record of a node, of which so many parts follow.
+fn start(commands: &mut Commands, verb: &str, node: NodeAddress, parts: usize) {
+    commands.start(2 + parts);
+    commands.push_part(&[verb.as_bytes()]);
+    commands.push_part(&[node_key(node).as_bytes()]);
+}
+
+fn push_field(commands: &mut Commands, field: RecordField<'_>) {
+    commands.push_part(&[field.letter, field.file]);
 }
 
 /// Appends the entry of the stream.

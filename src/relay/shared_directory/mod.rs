@@ -36,7 +36,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 pub use change::{DirectoryChange, NodeHeader};
-pub use key_write::{HEADER_FIELD, KeyWrite, WHOLE_FIELD, append_field, key_writes};
+pub use key_write::{HEADER_FIELD, KeyWrite, RecordField, WHOLE_FIELD, append_field, key_writes};
 
 use crate::protocol::NodeAddress;
 use crate::relay::shared_directory::incoming::IncomingUpdates;

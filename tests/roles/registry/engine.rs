@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use peerline::protocol::NodeAddress;
 use peerline::relay::shared_directory::{
-    HEADER_FIELD, InstanceId, KeyWrite, MissingRecords, NodeRecord, RegistryBatch, RegistryUpdate,
-    WHOLE_FIELD, append_field, key_writes,
+    HEADER_FIELD, InstanceId, KeyWrite, MissingRecords, NodeRecord, RecordField, RegistryBatch,
+    RegistryUpdate, WHOLE_FIELD, append_field, key_writes,
 };
 
 /// Of fields without a header.
@@ -44,12 +44,13 @@ impl Engine {
                 KeyWrite::Delete(node) => _ = self.records.remove(&node),
                 KeyWrite::Put(node, fields) => {
                     let record = self.records.entry(node).or_default();
-                    for pair in fields.chunks_exact(2) {
-                        record.fields.insert(pair[0].clone(), pair[1].clone());
+                    for (field, value) in fields {
+                        record.fields.insert(name(field), value.to_vec());
                     }
                 }
                 KeyWrite::Remove(node, fields) => {
                     if let Some(record) = self.records.get_mut(&node) {
+                        let fields = fields.map(name);
                         record.fields.retain(|field, _| !fields.contains(field));
                     }
                 }
@@ -146,4 +147,8 @@ impl Engine {
             })
             .collect()
     }
+}
+
+fn name(field: RecordField<'_>) -> Vec<u8> {
+    [field.letter, field.file].concat()
 }
