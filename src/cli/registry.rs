@@ -53,7 +53,7 @@ impl RegistryArgs {
         let (mut client, send) = RegistryClient::new(self.access(address)?);
         relay.share_directory(send, now);
         client
-            .load(|update| relay.load_from_registry(update, Instant::now()))
+            .load(|updates| relay.load_from_registry(updates, Instant::now))
             .map_err(|error| StartupError::new(Exit::Relay, format_args!("{address}: {error}")))?;
         let address = address.clone();
         Ok(Some(PreparedRegistry { client, address }))

@@ -86,20 +86,33 @@ impl RegistryClient {
         (client, Box::new(send))
     }
 
-    /// Connects and loads all records, before the relay starts.
+    /// Connects and loads all records, before the relay starts. Meanwhile `handle` handles
+    /// what has arrived.
     ///
     /// # Errors
-    /// The engine wants another user or password. Other failures are an update, and
-    /// [`RegistryClient::start`] tries again.
-    pub fn load(&mut self, mut on_update: impl FnMut(RegistryUpdate)) -> Result<(), EngineError> {
-        match self.connect(&mut on_update) {
-            Ok(()) => Ok(()),
+    /// The engine wants another user or password, or the system cannot create a thread. Other
+    /// failures are an update, and [`RegistryClient::start`] tries again.
+    pub fn load(
+        &mut self,
+        handle: impl FnOnce(mpsc::IntoIter<RegistryUpdate>),
+    ) -> Result<(), EngineError> {
+        let (sender, updates) = mpsc::sync_channel(MAX_UPDATES);
+        // Without a receiver, `handle` has panicked.
+        let mut on_update = move |update| _ = sender.send(update);
+        let load = move || match EngineError::catch_panic(|| self.connect(&mut on_update)) {
             Err(error @ EngineError::AccessDenied(_)) => Err(error),
             Err(error) => {
                 self.report(&error, &mut on_update);
                 Ok(())
             }
-        }
+            Ok(()) => Ok(()),
+        };
+        thread::scope(|scope| {
+            let builder = thread::Builder::new().name("registry-load".into());
+            let loader = builder.spawn_scoped(scope, load)?;
+            handle(updates.into_iter());
+            loader.join().unwrap_or(Err(EngineError::Panicked))
+        })
     }
 
     /// Starts the threads. They call `on_update` for each update, and `enter_sandbox` first.

@@ -24,6 +24,10 @@ pub(super) trait Keyed {
 /// The number of an entry. It is reused after the entry is removed.
 pub(super) type SlotId = u32;
 
+/// The hash of a key in one table.
+#[derive(Clone, Copy)]
+pub(super) struct KeyHash(u64);
+
 /// Entries by slot and by key.
 pub(super) struct Table<T> {
     entries: Slab<T>,
@@ -52,9 +56,17 @@ impl<T: Keyed> Table<T> {
         self.keys
     }
 
+    /// For [`Table::find_hashed`] and [`Table::insert_hashed`].
+    pub(super) fn hash(&self, key: &T::Key) -> KeyHash {
+        KeyHash(self.hasher.hash_one(key))
+    }
+
     pub(super) fn find(&self, key: &T::Key) -> Option<SlotId> {
+        self.find_hashed(self.hash(key), key)
+    }
+
+    pub(super) fn find_hashed(&self, KeyHash(hash): KeyHash, key: &T::Key) -> Option<SlotId> {
         let is_match = |slot: &SlotId| self[*slot].key() == key;
-        let hash = self.hasher.hash_one(key);
         self.by_key[shard(hash)].find(hash, is_match).copied()
     }
 
@@ -72,7 +84,12 @@ impl<T: Keyed> Table<T> {
 
     /// Adds an entry whose key is not in the table.
     pub(super) fn insert(&mut self, entry: T) -> SlotId {
-        let hash = self.hasher.hash_one(entry.key());
+        let hash = self.hash(entry.key());
+        self.insert_hashed(hash, entry)
+    }
+
+    /// As [`Table::insert`], with the hash of the key.
+    pub(super) fn insert_hashed(&mut self, KeyHash(hash): KeyHash, entry: T) -> SlotId {
         let slot = self.entries.insert(entry) as SlotId;
         let Self {
             entries, hasher, ..

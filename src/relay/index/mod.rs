@@ -12,6 +12,7 @@ mod name_blocks;
 mod name_query;
 mod needle;
 mod search;
+mod sort_names;
 
 use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
@@ -26,7 +27,7 @@ use crate::protocol::{FileName, Sha256Digest, fold};
 use crate::relay::index::digests::Digests;
 use crate::relay::index::holders::Holders;
 use crate::relay::index::name_blocks::NameBlocks;
-use crate::relay::table::{Keyed, SlotId, Table};
+use crate::relay::table::{KeyHash, Keyed, SlotId, Table};
 
 /// The number of a name in the index.
 pub(super) type NameId = SlotId;
@@ -186,6 +187,15 @@ impl Index {
         Some((name, content, files.digests.get(id)))
     }
 
+    /// Very many files follow. Until [`Index::finish_loading`], no search finds them.
+    pub(super) fn start_loading(&mut self) {
+        self.blocks.start_loading();
+    }
+
+    pub(super) fn finish_loading(&mut self) {
+        self.blocks.finish_loading(&self.entries);
+    }
+
     /// The holders of the file with exactly this name.
     pub(super) fn holders(&self, name: &FileName<'_>) -> &[Holder] {
         self.entries
@@ -222,9 +232,9 @@ impl Index {
         quota: &Quota,
     ) -> Result<(), QuotaError> {
         let (name, node) = (name.as_str(), holder.node);
-        let known = self.entries.find(name);
-        let files = self.shares.get(&node);
-        let is_new = known.is_none_or(|id| files.is_none_or(|files| !files.names.contains(&id)));
+        let hash = self.entries.hash(name);
+        let known = self.entries.find_hashed(hash, name);
+        let is_new = known.is_none_or(|id| self.entries[id].holders.of_node(node).is_none());
         let folded = fold(name);
         let bytes = stored_bytes(name, &folded);
         if is_new {
@@ -236,7 +246,7 @@ impl Index {
                 self.change_holders(id, |holders| holders.put(holder));
                 id
             }
-            None => self.add(name, &folded, holder),
+            None => self.add((hash, name), &folded, holder),
         };
         if is_new {
             self.usage.add(bytes);
@@ -342,11 +352,12 @@ impl Index {
         true
     }
 
-    fn add(&mut self, name: &str, folded: &str, holder: Holder) -> NameId {
-        let id = self.entries.insert(NameEntry {
+    fn add(&mut self, (hash, name): (KeyHash, &str), folded: &str, holder: Holder) -> NameId {
+        let entry = NameEntry {
             name: name.into(),
             holders: Holders::One(holder),
-        });
+        };
+        let id = self.entries.insert_hashed(hash, entry);
         self.public_names += usize::from(!holder.on_loopback);
         self.blocks.insert(id, folded, &self.entries);
         id

@@ -4,7 +4,9 @@
 
 use std::hint::black_box;
 
+use crate::protocol::fold;
 use crate::relay::index::holders::ContentCounts;
+use crate::relay::index::sort_names::sort_names;
 use crate::relay::index::{NameEntry, NameId};
 use crate::relay::table::Table;
 
@@ -18,9 +20,17 @@ const MAX_BYTES_PER_BLOCK: usize = 32 * 1024;
 /// Bytes of one CPU cache line.
 const CACHE_LINE: usize = 64;
 
+/// Loaded blocks are not full: names will be inserted into all of them.
+const LOADED_NAMES_PER_BLOCK: usize = MAX_NAMES_PER_BLOCK / 4 * 3;
+const LOADED_BYTES_PER_BLOCK: usize = MAX_BYTES_PER_BLOCK / 4 * 3;
+
 /// All names in byte order.
 #[derive(Default)]
-pub(super) struct NameBlocks(Vec<NameBlock>);
+pub(super) struct NameBlocks {
+    blocks: Vec<NameBlock>,
+    /// Names that are in no block yet, while many are loaded.
+    unsorted: Option<Vec<NameId>>,
+}
 
 /// Neighbouring names; at least one.
 #[derive(Default)]
@@ -134,10 +144,14 @@ impl NameBlock {
         }
         self.files -= second.files;
         // If names are inserted in order, the first half never grows again.
+        self.shrink_to_fit();
+        second
+    }
+
+    fn shrink_to_fit(&mut self) {
         self.text.shrink_to_fit();
         self.line_starts.shrink_to_fit();
         self.ids.shrink_to_fit();
-        second
     }
 }
 
@@ -145,40 +159,79 @@ impl NameBlocks {
     /// The blocks from the first one on that may contain names after `name`.
     pub(super) fn from(&self, name: Option<&str>, entries: &Table<NameEntry>) -> &[NameBlock] {
         let first = name.map_or(0, |name| self.block_index(name, entries));
-        &self.0[first..]
+        &self.blocks[first..]
+    }
+
+    /// Names are no longer sorted one by one: to sort many at once takes much less time.
+    /// Until [`NameBlocks::finish_loading`], the names that follow are in no block.
+    pub(super) fn start_loading(&mut self) {
+        if self.blocks.is_empty() {
+            self.unsorted = Some(Vec::new());
+        }
+    }
+
+    /// Sorts the names that were loaded.
+    pub(super) fn finish_loading(&mut self, entries: &Table<NameEntry>) {
+        let Some(mut ids) = self.unsorted.take() else {
+            return;
+        };
+        sort_names(&mut ids, entries);
+        let mut block = NameBlock::default();
+        for id in ids {
+            let entry = &entries[id];
+            let folded = fold(&entry.name);
+            let is_large = block.text.len() + folded.len() > LOADED_BYTES_PER_BLOCK;
+            if block.ids.len() >= LOADED_NAMES_PER_BLOCK || (is_large && !block.ids.is_empty()) {
+                block.shrink_to_fit();
+                self.blocks.push(std::mem::take(&mut block));
+            }
+            block.insert(block.ids.len(), id, &folded, entry);
+        }
+        if !block.ids.is_empty() {
+            self.blocks.push(block);
+        }
     }
 
     /// Inserts a name with this folded form.
     pub(super) fn insert(&mut self, id: NameId, folded: &str, entries: &Table<NameEntry>) {
-        if self.0.is_empty() {
-            self.0.push(NameBlock::default());
+        if let Some(unsorted) = &mut self.unsorted {
+            unsorted.push(id);
+            return;
+        }
+        if self.blocks.is_empty() {
+            self.blocks.push(NameBlock::default());
         }
         let entry = &entries[id];
         let at = self.block_index(&entry.name, entries);
-        let block = &mut self.0[at];
+        let block = &mut self.blocks[at];
         block.insert(block.position(&entry.name, entries), id, folded, entry);
         let is_large = block.text.len() > MAX_BYTES_PER_BLOCK && block.ids.len() > 1;
         if block.ids.len() > MAX_NAMES_PER_BLOCK || is_large {
             let second = block.split(entries);
-            self.0.insert(at + 1, second);
+            self.blocks.insert(at + 1, second);
         }
     }
 
-    /// Removes a name; the name must be in a block.
+    /// Removes a name, which must have been inserted.
     pub(super) fn remove(&mut self, id: NameId, entries: &Table<NameEntry>) {
+        // Rare: nothing leaves while a relay loads, except what it loads twice.
+        self.finish_loading(entries);
         let entry = &entries[id];
         let at = self.block_index(&entry.name, entries);
-        let block = &mut self.0[at];
+        let block = &mut self.blocks[at];
         block.remove(block.position(&entry.name, entries), entry);
         if block.ids.is_empty() {
-            self.0.remove(at);
+            self.blocks.remove(at);
         }
     }
 
     /// Counts the files of a name again; there were `before`.
     pub(super) fn update(&mut self, id: NameId, before: ContentCounts, entries: &Table<NameEntry>) {
+        if self.unsorted.is_some() {
+            return;
+        }
         let at = self.block_index(&entries[id].name, entries);
-        let files = &mut self.0[at].files;
+        let files = &mut self.blocks[at].files;
         *files += entries[id].holders.content_counts();
         *files -= before;
     }
@@ -191,6 +244,75 @@ impl NameBlocks {
                 .first()
                 .is_some_and(|id| *entries[*id].name <= *name)
         };
-        self.0.partition_point(starts_before).saturating_sub(1)
+        self.blocks.partition_point(starts_before).saturating_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::{FileName, MaybeHash};
+    use crate::relay::index::search::tests::QUOTA;
+    use crate::relay::index::{ContentId, Holder, Index, Minute};
+
+    fn insert(index: &mut Index, name: &str) {
+        let holder = Holder {
+            node: 0,
+            content: ContentId::new(1, MaybeHash(None)),
+            on_loopback: false,
+            since: Minute::LAST,
+        };
+        let name = FileName::parse(name).expect("a name");
+        index.insert(&name, holder, None, &QUOTA).expect("room");
+    }
+
+    /// The names of all blocks, which must fit together with their texts.
+    fn names(index: &Index) -> Vec<&str> {
+        let mut names = Vec::new();
+        for block in &index.blocks.blocks {
+            assert!(!block.ids.is_empty() && block.ids.len() <= MAX_NAMES_PER_BLOCK);
+            assert_eq!(block.files.public, block.ids.len());
+            let of_block = block.ids.iter().map(|id| &*index.entries[*id].name);
+            let text: String = of_block.clone().map(|name| fold(name) + "\n").collect();
+            assert_eq!(block.text, text);
+            names.extend(of_block);
+        }
+        names
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn loaded_names_are_in_order(
+            numbers in prop::collection::vec(0..2000_u32, 0..1500),
+            later in prop::collection::vec(("[A-Cé]{0,8}[a-c]{1,20}", any::<bool>()), 0..50),
+            removed in prop::option::of(0..1500_usize),
+        ) {
+            let mut index = Index::default();
+            let mut expected = std::collections::BTreeSet::new();
+            index.start_loading();
+            for (at, number) in numbers.iter().enumerate() {
+                let name = format!("{}{number}", "long/".repeat(*number as usize % 4));
+                insert(&mut index, &name);
+                expected.insert(name.clone());
+                if removed == Some(at) {
+                    index.remove(0, &FileName::parse(&name).expect("a name"));
+                    expected.remove(&name);
+                }
+            }
+            index.finish_loading();
+            for (name, stays) in &later {
+                insert(&mut index, name);
+                expected.insert(name.clone());
+                if !stays {
+                    index.remove(0, &FileName::parse(name).expect("a name"));
+                    expected.remove(name);
+                }
+            }
+            prop_assert!(names(&index).into_iter().eq(expected.iter().map(String::as_str)));
+        }
     }
 }

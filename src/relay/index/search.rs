@@ -269,14 +269,14 @@ impl Scan<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::protocol::{FileName, MaybeHash};
     use crate::relay::index::{ContentId, Minute, Quota};
 
-    const QUOTA: Quota = Quota {
+    pub(in crate::relay::index) const QUOTA: Quota = Quota {
         node_files: u64::MAX,
         node_bytes: u64::MAX,
         address_bytes: u64::MAX,
@@ -317,8 +317,12 @@ mod tests {
             text in "[ab*?/]{0,3}",
             max_files in 1..5_usize,
             counts_all: bool,
+            are_loaded: bool,
         ) {
             let mut index = Index::default();
+            if are_loaded {
+                index.start_loading();
+            }
             for (node, (name, size)) in files.iter().enumerate() {
                 let holder = Holder {
                     node: node as u32,
@@ -329,6 +333,7 @@ mod tests {
                 let name = FileName::parse(name).expect("a name");
                 index.insert(&name, holder, None, &QUOTA).expect("room");
             }
+            index.finish_loading();
             let glob = crate::name_glob::NameGlob::parse(&text).map(|glob| glob.matcher());
             let is_found = |name: &str| match &glob {
                 Some(glob) => glob.is_match(name),

@@ -62,17 +62,23 @@ impl Relay {
         }
     }
 
-    /// Handles an update of the registry at once, before the relay starts.
-    pub fn load_from_registry(&mut self, update: RegistryUpdate, now: Instant) {
-        self.queue_registry_update(update);
+    /// Handles these updates of the registry at once, before the relay starts.
+    pub fn load_from_registry(
+        &mut self,
+        updates: impl Iterator<Item = RegistryUpdate>,
+        clock: impl Fn() -> Instant,
+    ) {
         let mut out = Output::default();
-        let has_updates = |relay: &Self| {
-            let shared = relay.shared.as_ref();
-            shared.is_some_and(|shared| shared.incoming.has_work())
-        };
-        while has_updates(self) {
-            self.handle_registry(&mut out, now);
+        self.index.start_loading();
+        for update in updates {
+            self.queue_registry_update(update);
+            while let Some(shared) = &self.shared
+                && shared.incoming.has_work()
+            {
+                self.handle_registry(&mut out, clock());
+            }
         }
+        self.index.finish_loading();
     }
 
     /// Does a bounded part of the work for the registry.

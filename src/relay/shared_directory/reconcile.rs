@@ -260,7 +260,10 @@ impl Relay {
             return true;
         };
         let slot = merge.slot;
-        if let Request::Share(size, hash, name) = request {
+        if let Request::Share(size, hash, name) = request
+            // While a relay starts, there is nothing to compare.
+            && (merge.is_ours || !merge.missing.is_empty())
+        {
             let content = ContentId::new(*size, *hash);
             let own = self.index.file_of(slot, name);
             if let Some((id, own)) = own
