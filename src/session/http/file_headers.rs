@@ -38,9 +38,10 @@ pub struct FileHeaders {
     tags: Vec<String>,
     /// The time of the last change, in whole seconds. None if HTTP cannot express it.
     modified: Option<SystemTime>,
-    /// The lines, each with its end. The last one is the length of all of the file.
+    /// The lines, each with its end; then the length of all of the file, and the empty line: so
+    /// that a whole file needs one copy.
     lines: String,
-    /// Where that line begins.
+    /// Where the length begins.
     length_start: usize,
 }
 
@@ -84,7 +85,7 @@ impl FileHeaders {
             );
         }
         let length_start = lines.len();
-        let _ = write!(lines, "Content-Length: {size}\r\n");
+        let _ = write!(lines, "Content-Length: {size}\r\n\r\n");
         Self {
             size,
             tags,
@@ -108,8 +109,8 @@ impl FileHeaders {
         }
     }
 
-    /// The lines for all of the file, each with its end.
-    pub(in crate::session) fn lines_of_whole(&self) -> &str {
+    /// The lines for all of the file, each with its end, and the empty line behind them.
+    pub(in crate::session) fn end_of_head(&self) -> &str {
         &self.lines
     }
 

@@ -16,6 +16,7 @@ mod documents;
 pub(crate) mod error;
 pub mod file_headers;
 pub(crate) mod request;
+mod request_fields;
 pub(crate) mod response;
 mod response_start;
 pub mod settings;

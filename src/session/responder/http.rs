@@ -173,16 +173,20 @@ impl<R: Role> Responder<'_, R> {
         };
         let mut head = ResponseHead::begin(self.out.append_reply(*conn), context, status);
         match status {
-            Status::OK => head.lines(file.lines_of_whole()),
+            // It ends the head.
+            Status::OK => head.lines(file.end_of_head()),
             Status::PARTIAL => {
                 head.lines(file.lines());
                 head.content_length(range.end - range.start);
                 let part = format!("bytes {}-{}/{size}", range.start, range.end - 1);
                 head.header("Content-Range", &part);
+                head.end();
             }
-            _ => head.lines(file.lines()),
+            _ => {
+                head.lines(file.lines());
+                head.end();
+            }
         }
-        head.end();
         Some(range).filter(|range| !range.is_empty() && !context.is_head)
     }
 
