@@ -4,6 +4,7 @@
 
 #![allow(missing_docs)]
 
+mod circles;
 mod layers;
 mod names;
 mod sizes;

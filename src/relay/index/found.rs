@@ -2,7 +2,7 @@
 
 use crate::protocol::{FileItem, FileName, MAX_LIST_BYTES, MAX_LISTED_FILES};
 use crate::relay::index::Minute;
-use crate::relay::index::holders::NameContent;
+use crate::relay::index::holder::NameContent;
 
 /// The most bytes of a line without its name: three numbers, a hash and blanks.
 const MAX_LINE_WITHOUT_NAME: usize = 20 + 64 + 20 + 4;

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 
-use crate::relay::index::holders::{ContentCounts, ContentId, Holder, NameContent};
+use crate::relay::index::holder::{ContentCounts, ContentId, Holder, NameContent};
 use crate::relay::index::{Minute, SlotId};
 
 /// Answers questions about a long list without a pass over it.

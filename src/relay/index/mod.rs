@@ -5,6 +5,7 @@
 
 mod digests;
 mod found;
+mod holder;
 mod holder_index;
 mod holders;
 mod minute;
@@ -18,7 +19,7 @@ use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
 use std::net::IpAddr;
 
-pub(super) use holders::{ContentId, Holder};
+pub(super) use holder::{ContentId, Holder};
 pub(super) use minute::Minute;
 pub(super) use name_query::NameQuery;
 pub(super) use search::{Search, SearchOptions, SearchResult, Visibility, WORK_PER_STEP};

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use crate::protocol::fold;
-use crate::relay::index::holders::ContentCounts;
+use crate::relay::index::holder::ContentCounts;
 use crate::relay::index::sort_names::sort_names;
 use crate::relay::index::{NameEntry, NameId};
 use crate::relay::table::Table;

@@ -2,7 +2,7 @@
 
 use crate::protocol::MAX_LISTED_FILES;
 use crate::relay::index::found::FoundFiles;
-use crate::relay::index::holders::NameContent;
+use crate::relay::index::holder::NameContent;
 use crate::relay::index::name_blocks::NameBlock;
 use crate::relay::index::name_query::{CompiledQuery, NameQuery};
 use crate::relay::index::needle::NeedleOffset;
