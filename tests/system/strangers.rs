@@ -128,7 +128,7 @@ fn unread_answers_of_all_connections_have_one_limit() {
 #[test]
 fn requests_that_wait_count_as_memory() {
     // The queues alone are short.
-    let relay = relay(&["--max-queue", "1", "--max-queue-total", "2000000"]);
+    let relay = relay(&["--max-queue", "1", "--max-queue-total", "100000"]);
     register_many(&relay);
     let mut strangers: Vec<Nc> = (0..50).map(|_| connect(&relay, "127.0.0.2")).collect();
     for nc in &mut strangers {
