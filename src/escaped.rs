@@ -2,7 +2,7 @@
 //! colours or forge a line on a terminal or in a log.
 //!
 //! Control characters (C0, DEL, C1), bidi controls, line and paragraph
-//! separators, zero-width characters and bytes that are not UTF-8 are written as
+//! separators, invisible characters and bytes that are not UTF-8 are written as
 //! `\n`, `\u{202e}`, `\xff`.
 
 use std::fmt::{self, Write};
@@ -85,14 +85,40 @@ fn is_incomplete(bytes: &[u8]) -> bool {
 fn write_escaped(out: &mut impl Write, c: char, multiline: bool) -> fmt::Result {
     let is_safe = match c {
         '\n' | '\t' => multiline,
-        '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' => false,
-        c => !c.is_control() && !is_bidi_control(c),
+        c => !c.is_control() && !is_bidi_control(c) && !is_invisible(c),
     };
     if is_safe {
         out.write_char(c)
     } else {
         write!(out, "{}", c.escape_default())
     }
+}
+
+/// Whether a terminal shows nothing for a character: line separators, and what Unicode calls
+/// default-ignorable (`DerivedCoreProperties.txt`). U+FE0F is not among them: it follows emoji.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{17b4}'
+            | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200d}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0e}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 fn write_invalid(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
@@ -114,6 +140,15 @@ mod tests {
             "a\\u{1b}[31m\\r\\n\\u{7f}\\u{9b}\\u{202e}\\u{2028}\\u{200b}é"
         );
         assert_eq!(Escaped(b"\xff\xc3").to_string(), "\\xff\\xc3");
+    }
+
+    #[test]
+    fn invisible_characters_are_escaped() {
+        for c in "\u{ad}\u{34f}\u{180e}\u{2061}\u{206a}\u{3164}\u{fe01}\u{fff9}\u{e0041}".chars() {
+            let expected = format!("pay{}pal", c.escape_default());
+            assert_eq!(Escaped::text(&format!("pay{c}pal")).to_string(), expected);
+        }
+        assert_eq!(Escaped::text("❤\u{fe0f}").to_string(), "❤\u{fe0f}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! sandbox, so a command has the rights of the user. What came from the network reaches it
 //! only as data: the text on stdin, the sender's address in the environment.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -31,6 +32,9 @@ const CUT: &str = "(the rest of the output was cut off)";
 /// The pause between two lines: a relay takes 50 messages a second of a connection.
 const LINE_INTERVAL: Duration = Duration::from_millis(25);
 
+/// The time in which the answers to a sender are counted.
+const ANSWER_PERIOD: Duration = Duration::from_secs(60);
+
 /// The flags of the command.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Messages")]
@@ -45,6 +49,10 @@ pub(super) struct MessageCommandArgs {
     /// Maximum number of messages that wait for the command; others are dropped
     #[arg(long, value_name = "N", default_value = "16", value_parser = integer::<usize>(1..))]
     on_message_queue: usize,
+    /// Maximum number of messages of one sender that are answered in a minute; others do not
+    /// start the command. Two nodes that answer each other come to an end by it
+    #[arg(long, value_name = "N", default_value = "30", value_parser = integer::<u32>(1..))]
+    on_message_answers: u32,
 }
 
 impl MessageCommandArgs {
@@ -55,6 +63,7 @@ impl MessageCommandArgs {
         let command = MessageCommand {
             command: self.on_message.clone()?,
             timeout: self.on_message_timeout,
+            answers: AnswerCounts::new(self.on_message_answers),
             messages,
             last_failure: None,
         };
@@ -104,6 +113,7 @@ impl MessageQueue {
 pub(super) struct MessageCommand {
     command: String,
     timeout: Duration,
+    answers: AnswerCounts,
     messages: Receiver<QueuedMessage>,
     /// Why the last run failed: the same again is not logged.
     last_failure: Option<String>,
@@ -119,10 +129,20 @@ impl MessageCommand {
         let group = Arc::clone(&running.0);
         let body = move || {
             while let Ok(message) = self.messages.recv() {
+                if !self.answers.allow(message.from, Instant::now()) {
+                    let from = message.from;
+                    self.report(Some(format!(
+                        "no more answers to {from} in this minute (--on-message-answers)"
+                    )));
+                    continue;
+                }
                 let output = self.run(&message, &group).unwrap_or_else(|error| {
-                    self.report(Some(error.to_string()));
+                    self.report(Some(format!("the command failed: {error}")));
                     Vec::new()
                 });
+                if !output.is_empty() {
+                    self.answers.count(message.from);
+                }
                 for line in lines(&output) {
                     answer(message.relay, message.from, line);
                     thread::sleep(LINE_INTERVAL);
@@ -159,8 +179,11 @@ impl MessageCommand {
         let status = child.wait()?;
         let (output, is_late) = output?;
         self.report(match is_late {
-            true => Some(format!("killed after {} s", self.timeout.as_secs_f64())),
-            false => (!status.success()).then(|| status.to_string()),
+            true => Some(format!(
+                "the command failed: killed after {} s",
+                self.timeout.as_secs_f64()
+            )),
+            false => (!status.success()).then(|| format!("the command failed: {status}")),
         });
         Ok(output)
     }
@@ -168,9 +191,42 @@ impl MessageCommand {
     /// Logs a failure, once as long as it lasts.
     fn report(&mut self, failure: Option<String>) {
         if let Some(failure) = failure.as_ref().filter(|_| failure != self.last_failure) {
-            log::warn!(target: OPERATOR, "--on-message: the command failed: {failure}");
+            log::warn!(target: OPERATOR, "--on-message: {failure}");
         }
         self.last_failure = failure;
+    }
+}
+
+/// How many messages of each sender were answered in the present period. An automatic answer
+/// to an automatic answer has no end unless one side stops (RFC 3834, section 2).
+struct AnswerCounts {
+    by_sender: HashMap<NodeAddress, u32>,
+    max: u32,
+    started: Instant,
+}
+
+impl AnswerCounts {
+    fn new(max: u32) -> Self {
+        Self {
+            by_sender: HashMap::new(),
+            max,
+            started: Instant::now(),
+        }
+    }
+
+    /// Whether a message of this sender may be answered.
+    fn allow(&mut self, sender: NodeAddress, now: Instant) -> bool {
+        if now.saturating_duration_since(self.started) >= ANSWER_PERIOD {
+            self.by_sender.clear();
+            self.started = now;
+        }
+        self.by_sender
+            .get(&sender)
+            .is_none_or(|count| *count < self.max)
+    }
+
+    fn count(&mut self, sender: NodeAddress) {
+        *self.by_sender.entry(sender).or_default() += 1;
     }
 }
 

@@ -275,8 +275,12 @@ impl RelayQuery {
                 self.end = Some(Err(Failure::Error(code, text.into_owned())));
             }
             (ResponsePart::Head(Reply::Files { shown, total }), RelayAnswer::EndOfFiles) => {
-                // An empty batch is the last one, whatever has changed meanwhile.
-                self.all_files = if shown == 0 { self.listed_files } else { total };
+                // Only an empty batch ends a list that has become shorter: the files that were
+                // withdrawn may be among those that are listed already.
+                self.all_files = match shown {
+                    0 => self.listed_files,
+                    _ => self.all_files.max(total),
+                };
                 self.has_advanced = false;
                 if self.all_files > self.max_listed {
                     self.end = Some(Err(Failure::TooMany(total, "--max-listed")));

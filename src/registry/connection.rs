@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 
+use crate::escaped::Escaped;
 use crate::registry::address::{RegistryAddress, RegistryHost};
 use crate::registry::resp::{Commands, RespValue};
 use crate::registry::tls;
@@ -70,6 +71,7 @@ impl fmt::Display for EngineError {
                 _ => error.fmt(f),
             },
             Self::AccessDenied(text) | Self::Refused(text) => {
+                let text = Escaped::text(text);
                 write!(f, "the registry refused the command: {text}")
             }
             Self::Reconnect(reason) => f.write_str(reason),

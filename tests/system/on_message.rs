@@ -142,3 +142,25 @@ fn a_command_ends_with_its_node_and_a_failure_is_told() {
     let pid = fs::read_to_string(pid).expect("a number");
     eventually("it has ended", || has_ended(&pid));
 }
+
+#[test]
+fn a_sender_that_is_answered_too_often_gets_no_more_answers() {
+    let relay = relay(&[]);
+    let (mut nc, address) = listener(&relay);
+    let node = node_with(&relay, "cat", &["--on-message-answers", "3"]);
+    let from = format!("FROM {} ", node.wire_address());
+    for text in ["1", "2", "3"] {
+        send(&mut nc, &node, text);
+        assert_eq!(nc.line(), "OK");
+        assert_eq!(nc.line(), format!("{from}{text}"));
+    }
+    // As another node with such a command would do.
+    send(&mut nc, &node, "4");
+    assert_eq!(nc.line(), "OK");
+    node.log_until(&format!("no more answers to {address} in this minute"));
+    let (mut other, _) = listener(&relay);
+    send(&mut other, &node, "hello");
+    assert_eq!(other.line(), "OK");
+    assert_eq!(other.line(), format!("{from}hello"));
+    assert_eq!(nc.ask("PING"), "PONG", "no answer came before");
+}

@@ -7,7 +7,6 @@ use std::time::Instant;
 use log::{info, warn};
 use memchr::memchr;
 
-use crate::escaped::Escaped;
 use crate::logging::OPERATOR;
 use crate::protocol::NodeAddress;
 use crate::relay::Relay;
@@ -168,8 +167,7 @@ impl Relay {
             RegistryUpdate::Disconnected(reason) => {
                 warn!(
                     target: OPERATOR,
-                    "registry: cut off: {}; the relay goes on from its memory",
-                    Escaped::text(reason)
+                    "registry: cut off: {reason}; the relay goes on from its memory"
                 );
                 self.cut_off(now);
             }
