@@ -2,9 +2,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::thread;
 
-use crate::download::boot::boot_and_mount;
 use crate::download::output_file::SaveOptions;
 use crate::download::resume_tests::{Fixture, PIECE, SIZE, part};
 use crate::download::save_error::SaveError;
@@ -15,12 +15,18 @@ use crate::protocol::PieceValue;
 fn a_damaged_state_costs_a_check() {
     let fixture = Fixture::new();
     fixture.break_off(&[0, 1, 2]);
-    // The last line is torn: only that piece is lost.
+    // The last line is torn.
+    let state = fs::read(fixture.state()).expect("a file");
+    fs::write(fixture.state(), &state[..state.len() - 3]).expect("a file");
+    let (file, opened) = fixture.open();
+    assert_eq!(opened, part(&[], &[0, 1, 2]));
+    drop(file);
+    // The line of a piece is torn: that piece is lost.
     let state = fs::read(fixture.state()).expect("a file");
     fs::write(fixture.state(), &state[..state.len() - 3]).expect("a file");
     let (mut file, opened) = fixture.open();
-    assert_eq!(opened, part(&[0, 1], &[]));
-    fixture.write(&mut file, &[3]);
+    assert_eq!(opened, part(&[], &[0, 1]));
+    fixture.write(&mut file, &[0, 1, 3]);
     file.keep();
     let (file, opened) = fixture.open();
     assert_eq!(opened, part(&[0, 1, 3], &[]));
@@ -147,18 +153,35 @@ fn a_state_that_is_about_to_be_removed_is_not_used() {
     assert_eq!(fixture.open().1, part(&[0], &[]));
 }
 
-#[test]
-fn pieces_of_another_mount_are_checked() {
+/// Tests that all pieces are checked once the part was changed in some way after it was closed.
+#[track_caller]
+fn assert_checked_after(change: impl FnOnce(&Fixture, &File)) {
     let fixture = Fixture::new();
-    let proc = File::open("/proc").expect("a folder");
-    let mount = boot_and_mount(&proc).expect("a mount");
     fixture.break_off(&[0, 2]);
-    let state = fs::read_to_string(fixture.state()).expect("a file");
-    let mut lines: Vec<&str> = state.lines().collect();
-    let boot = format!("boot {mount}");
-    let boot = format!("{boot} {}", &blake3::hash(boot.as_bytes()).to_hex()[..8]);
-    assert!(lines[1].starts_with("boot "));
-    lines[1] = &boot;
-    fs::write(fixture.state(), lines.join("\n") + "\n").expect("a file");
+    let path = fixture.folder.path().join(".file.part");
+    let part_file = OpenOptions::new().write(true).open(path);
+    change(&fixture, &part_file.expect("a file"));
     assert_eq!(fixture.open().1, part(&[], &[0, 2]));
+}
+
+#[test]
+fn a_part_that_was_changed_is_checked() {
+    assert_checked_after(|_, part| part.write_all_at(b"other", 0).expect("written"));
+    // Its mtime is set back, as by a program that keeps it.
+    assert_checked_after(|_, part| {
+        let time = part.metadata().and_then(|data| data.modified());
+        part.write_all_at(b"other", 0).expect("written");
+        part.set_modified(time.expect("a time"))
+            .expect("it is ours");
+    });
+    assert_checked_after(|fixture, part| {
+        let path = fixture.folder.path().join(".file.part");
+        let copy = fixture.folder.path().join("copy");
+        fs::copy(&path, &copy).expect("a copy");
+        let times = part.metadata().and_then(|data| data.modified());
+        let file = File::options().write(true).open(&copy).expect("a file");
+        file.set_modified(times.expect("a time"))
+            .expect("it is ours");
+        fs::rename(copy, path).expect("renamed");
+    });
 }

@@ -5,7 +5,6 @@
 //! complete. Until then a small one is a `SmallFile` in memory. A large one is a
 //! `PartFile`: if the download is broken off, the next one continues it.
 
-mod boot;
 #[cfg(test)]
 mod damage_tests;
 mod destination;

@@ -7,15 +7,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::download::boot::boot_and_mount;
 use crate::download::disk_space;
 use crate::download::part_names::PartNames;
-use crate::download::part_state::{LoadedState, PartState, append_piece, append_synced};
+use crate::download::part_state::{self, LoadedState};
 use crate::download::piece_check::PieceCheck;
 use crate::download::save_error::SaveError;
 use crate::download::sparse_write;
@@ -24,8 +23,16 @@ use crate::jobs::{ContentInfo, Opened, PieceSet};
 use crate::protocol::{PieceLayout, PieceValue};
 
 /// How often written pieces are synced to the disk. A power cut loses what was written
-/// since, or costs a check.
+/// since.
 const SYNC_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The most bytes that are synced when the download is broken off. The user would have to
+/// wait for more; it is checked by the next download.
+const MAX_LAST_SYNC: u64 = 32 * 1024 * 1024;
+
+/// How far the mtime of a part lies back that is not in use: more than the clock of any file
+/// system takes for a step, so that a write shows whenever it comes.
+const CLOSED_AGE: Duration = Duration::from_secs(10);
 
 /// How often the part file may vanish while it is opened, because another program has
 /// completed it.
@@ -44,12 +51,14 @@ pub(super) struct PartFile {
     /// Those that may be there: a download that is broken off before they were checked
     /// keeps them.
     unchecked: PieceSet,
-    /// The number of records in the state file, and of those that were written when the
-    /// last sync began.
-    records: usize,
-    synced: usize,
+    /// The recorded pieces of which nobody knows whether they are right on the disk.
+    doubtful: PieceSet,
+    /// The running sync, and the pieces that it brings to the disk.
+    sync: Option<(JoinHandle<io::Result<()>>, PieceSet)>,
+    has_sync_failed: bool,
     last_sync: Instant,
-    sync: Option<JoinHandle<io::Result<()>>>,
+    /// The number of pieces since then.
+    since_sync: usize,
     check: Option<PieceCheck>,
 }
 
@@ -87,10 +96,11 @@ impl PartFile {
             layout: PieceLayout::new(content.size),
             pieces: PieceSet::default(),
             unchecked: PieceSet::default(),
-            records: 0,
-            synced: 0,
-            last_sync: Instant::now(),
+            doubtful: PieceSet::default(),
             sync: None,
+            has_sync_failed: false,
+            last_sync: Instant::now(),
+            since_sync: 0,
             check: None,
         };
         let opened = match is_empty || restart {
@@ -102,11 +112,10 @@ impl PartFile {
 
     /// Begins an empty part.
     fn begin(&mut self, content: &ContentInfo) -> Result<Opened, SaveError> {
-        let state = PartState::new(&self.state, boot_and_mount(&self.part)?);
         self.part.set_len(0)?;
         let owned = self.target.set_owner(&self.part);
         owned
-            .and_then(|()| state.create(content))
+            .and_then(|()| part_state::create(&self.state, content, &PieceSet::default()))
             .map_err(SaveError::from)
             .and_then(|()| disk_space::reserve(&self.part, content.size))
             .inspect_err(|_| self.remove())?;
@@ -115,20 +124,16 @@ impl PartFile {
 
     /// Continues a part that is not empty.
     fn resume(&mut self, content: &ContentInfo) -> Result<Opened, SaveError> {
-        let state = PartState::new(&self.state, boot_and_mount(&self.part)?);
+        let stamp = part_state::stamp(&self.part)?;
         let is_whole = self.part.metadata()?.len() == content.size;
         let part = || self.names.part.clone();
         let refusal = || match content.hash {
             Some(_) => SaveError::OtherContent(part()),
             None => SaveError::UnknownContent(part()),
         };
-        let (pieces, unchecked, records) = match state.load(content)? {
+        let (pieces, unchecked) = match part_state::load(&self.state, content, &stamp)? {
             LoadedState::OtherContent => return Err(refusal()),
-            LoadedState::Pieces {
-                pieces,
-                unchecked,
-                records,
-            } if is_whole => (pieces, unchecked, records),
+            LoadedState::Pieces { pieces, unchecked } if is_whole => (pieces, unchecked),
             // The system has lost the state. A part of another length is another one.
             LoadedState::Unreadable if content.hash.is_none() || !is_whole => {
                 return Err(refusal());
@@ -136,15 +141,14 @@ impl PartFile {
             // The system has lost the state, or a part of the file.
             LoadedState::Pieces { .. } | LoadedState::Unreadable if content.hash.is_some() => {
                 let all: PieceSet = (0..self.layout.count() as u32).collect();
-                state.create_unchecked(content, &all)?;
+                part_state::create(&self.state, content, &all)?;
                 self.part.set_len(content.size)?;
-                let records = all.len() as usize;
-                (PieceSet::default(), all, records)
+                (PieceSet::default(), all)
             }
             _ => return self.begin(content),
         };
         (self.pieces, self.unchecked) = (pieces.clone(), unchecked.clone());
-        (self.records, self.synced) = (records, records);
+        self.doubtful.clone_from(&unchecked);
         Ok(Opened::Part { pieces, unchecked })
     }
 
@@ -156,8 +160,10 @@ impl PartFile {
     pub(super) fn record_piece(&mut self, index: u32) -> io::Result<()> {
         self.unchecked.remove(index);
         if self.pieces.insert(index) {
-            append_piece(&self.state, index)?;
-            self.records += 1;
+            if self.doubtful.insert(index) {
+                part_state::append_piece(&self.state, index)?;
+            }
+            self.since_sync += 1;
             self.start_sync()?;
         }
         Ok(())
@@ -191,16 +197,12 @@ impl PartFile {
 
     /// From time to time, syncs both files in another thread.
     fn start_sync(&mut self) -> io::Result<()> {
-        if let Some(sync) = self.sync.take_if(|sync| sync.is_finished()) {
-            if let Ok(result) = sync.join() {
-                result?;
-            }
-            // Not in the thread, which may outlive this download.
-            append_synced(&self.state, self.synced)?;
+        if self.is_sync_finished() {
+            self.end_sync()?;
         }
         let missing = self.layout.count() - self.pieces.len() as usize;
         // The download is nearly complete: the program would have to wait for the disk.
-        let is_ending = missing <= self.records - self.synced;
+        let is_ending = missing <= self.since_sync;
         if self.sync.is_some() || is_ending || self.last_sync.elapsed() < SYNC_INTERVAL {
             return Ok(());
         }
@@ -209,9 +211,62 @@ impl PartFile {
             part.sync_data()?;
             state.sync_data()
         };
-        self.sync = Some(thread::Builder::new().name("sync".into()).spawn(sync)?);
-        (self.last_sync, self.synced) = (Instant::now(), self.records);
+        let thread = thread::Builder::new().name("sync".into()).spawn(sync)?;
+        self.sync = Some((thread, self.unsynced()));
+        (self.last_sync, self.since_sync) = (Instant::now(), 0);
         Ok(())
+    }
+
+    fn is_sync_finished(&self) -> bool {
+        let sync = self.sync.as_ref();
+        sync.is_some_and(|(thread, _)| thread.is_finished())
+    }
+
+    /// The pieces that are right, but perhaps not yet on the disk.
+    fn unsynced(&self) -> PieceSet {
+        let doubtful = self.doubtful.iter();
+        doubtful
+            .filter(|index| self.pieces.contains(*index))
+            .collect()
+    }
+
+    /// Waits for the running sync.
+    fn end_sync(&mut self) -> io::Result<()> {
+        let Some((thread, pieces)) = self.sync.take() else {
+            return Ok(());
+        };
+        let result = thread.join();
+        self.on_synced(&pieces, result.unwrap_or_else(|_| Err(Errno::IO.into())))
+    }
+
+    /// These pieces are on the disk, unless the sync has failed.
+    fn on_synced(&mut self, pieces: &PieceSet, result: io::Result<()>) -> io::Result<()> {
+        match result {
+            Ok(()) => {
+                for index in pieces.iter() {
+                    self.doubtful.remove(index);
+                }
+            }
+            // The kernel tells an error once. Later syncs succeed without what was lost.
+            Err(_) => self.has_sync_failed = true,
+        }
+        result
+    }
+
+    /// Says in the state what is known of the part, so that the next download need not
+    /// check all of it.
+    fn close(&mut self) -> io::Result<()> {
+        let unsynced = self.unsynced();
+        let is_little = unsynced.bytes(&self.layout) <= MAX_LAST_SYNC;
+        if is_little || self.is_sync_finished() {
+            self.end_sync()?;
+        }
+        if is_little && !self.has_sync_failed {
+            self.on_synced(&unsynced, self.part.sync_data())?;
+        }
+        self.part.set_modified(SystemTime::now() - CLOSED_AGE)?;
+        let stamp = part_state::stamp(&self.part)?;
+        part_state::append_close(&self.state, &self.doubtful, &stamp)
     }
 
     /// The content is complete. If it does not get the name of the target, it stays for
@@ -236,10 +291,16 @@ impl PartFile {
     /// Leaves both files for a later download. Returns the bytes of the pieces that are
     /// there, and the size of the content. None if the files were removed because they
     /// hold no piece.
-    pub(super) fn keep(self) -> Option<(u64, u64)> {
+    pub(super) fn keep(mut self) -> Option<(u64, u64)> {
         if self.pieces.is_empty() && self.unchecked.is_empty() {
             self.remove();
             return None;
+        }
+        if let Err(error) = self.close() {
+            log::debug!(
+                "{}: all of it will be checked: {error}",
+                self.names.part.display()
+            );
         }
         Some((self.pieces.bytes(&self.layout), self.layout.size()))
     }
@@ -289,4 +350,35 @@ fn lock(target: &TargetFile, name: &OsStr, file: &File) -> Result<bool, SaveErro
         return Err(SaveError::InUse);
     }
     Ok(target.has(name, file)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::download::resume_tests::{Fixture, part};
+    use crate::download::save_folder::SaveFolder;
+
+    #[test]
+    fn pieces_whose_sync_has_failed_are_checked() {
+        let fixture = Fixture::new();
+        fixture.break_off(&[0]);
+        let folder = OwnedFd::from(File::open(fixture.folder.path()).expect("a folder"));
+        let target = TargetFile::absent(Arc::new(SaveFolder::from(folder)), "file".as_ref());
+        let (mut file, opened) = PartFile::open(target, &fixture.content, false)
+            .unwrap_or_else(|_| panic!("it can be opened"));
+        assert_eq!(opened, part(&[0], &[]));
+        file.record_piece(1).expect("recorded");
+        // A pipe cannot be synced.
+        let (_reader, pipe) = io::pipe().expect("a pipe");
+        let pipe = File::from(OwnedFd::from(pipe));
+        let thread = thread::spawn(move || pipe.sync_data());
+        file.sync = Some((thread, file.unsynced()));
+        while !file.is_sync_finished() {
+            thread::yield_now();
+        }
+        assert!(file.record_piece(2).is_err());
+        // A sync would succeed now.
+        file.keep();
+        assert_eq!(fixture.open().1, part(&[0], &[1, 2]));
+    }
 }

@@ -1,20 +1,27 @@
 //! The state file of a part: which content it belongs to, and which of its pieces are
-//! there. The file is only appended to, a line of text at a time:
+//! there. A line of text is appended for each piece, and more when the download is broken
+//! off in an orderly way:
 //!
 //! ```text
-//! peerline-part 1 hash 3000000 1048576 0a1b…  5b0e7a11
-//! boot 8f3f0a53-… mount 1b                    0c7f2f64
-//! piece 2                                     41f0b0ac
-//! synced 1                                    d2a38c3e
+//! peerline-part 1 hash 3000000 1048576 0a1b…                   5b0e7a11
+//! piece 2                                                      41f0b0ac
+//! piece 0                                                      9c1d33e2
+//! unchecked 0                                                  d2a38c3e
+//! closed 3000000 1764237470.120450067 1764237460.120300000     0c7f2f64
 //! ```
 //!
 //! Each line ends with a checksum. A line that is damaged ends the file.
 //!
-//! A recorded piece outlives the program. Whether it outlives the system is only known
-//! once it was synced: after another boot or mount the later ones must be checked.
+//! `closed` tells the length of the part, and when it was last changed (ctime, mtime). As
+//! long as this is true, the pieces are right but for the `unchecked` ones, which were
+//! perhaps not on the disk yet. Otherwise somebody may have changed the part, or the
+//! system has lost some of it, and all pieces must be checked. So it is after SIGKILL, and
+//! with the state of an older version, because they have no such line. The next download
+//! removes these lines.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 
 use crate::jobs::{ContentInfo, PieceSet};
 use crate::protocol::PieceLayout;
@@ -37,125 +44,98 @@ pub(super) enum LoadedState {
         pieces: PieceSet,
         /// The pieces that may be there.
         unchecked: PieceSet,
-        /// The number of lines that record one.
-        records: usize,
     },
 }
 
-/// The text of the state file.
-pub(super) struct PartState<'a> {
-    file: &'a File,
-    /// The present boot and mount.
-    boot: String,
+/// Starts the state of a content of which these pieces may be there. Were they not recorded,
+/// a download that is broken off during the check would lose all.
+pub(super) fn create(mut file: &File, content: &ContentInfo, pieces: &PieceSet) -> io::Result<()> {
+    let mut lines = line(&header(content));
+    lines.extend(pieces.iter().map(|index| line(&format!("piece {index}"))));
+    file.set_len(0)?;
+    file.write_all(lines.as_bytes())
 }
 
-/// One recorded piece.
-struct Record {
-    index: u32,
-    certainty: Certainty,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Certainty {
-    /// Written and synced.
-    Synced,
-    /// Written in the boot of the last `boot` line.
-    Written,
-    /// Written in an earlier boot, and not synced.
-    Unknown,
-}
-
-impl<'a> PartState<'a> {
-    /// The state in this file, which was opened to append.
-    pub(super) fn new(file: &'a File, boot: String) -> Self {
-        Self { file, boot }
-    }
-
-    /// Starts the state of a content whose part is empty.
-    pub(super) fn create(&self, content: &ContentInfo) -> io::Result<()> {
-        self.file.set_len(0)?;
-        append(self.file, &header(content))?;
-        self.append_boot()
-    }
-
-    /// Starts the state of a content of which a part is there, but nobody knows which. Were
-    /// they not recorded, a download that is broken off during the check would lose all.
-    pub(super) fn create_unchecked(
-        &self,
-        content: &ContentInfo,
-        pieces: &PieceSet,
-    ) -> io::Result<()> {
-        let mut lines = line(&header(content)) + &line("boot unknown");
-        lines.extend(pieces.iter().map(|index| line(&format!("piece {index}"))));
-        self.file.set_len(0)?;
-        let mut file = self.file;
-        file.write_all(lines.as_bytes())?;
-        self.append_boot()
-    }
-
-    /// Reads the state from the start of the file, and cuts off a damaged end.
-    pub(super) fn load(&self, content: &ContentInfo) -> io::Result<LoadedState> {
-        let mut bytes = Vec::new();
-        self.file.take(MAX_LENGTH).read_to_end(&mut bytes)?;
-        let mut lines = bytes
-            .split_inclusive(|byte| *byte == b'\n')
-            .map_while(|line| checked(line).map(|text| (text, line.len() as u64)));
-        let Some((first, mut length)) = lines.next() else {
-            return Ok(LoadedState::Unreadable);
-        };
-        let (mut records, mut last_boot) = (Vec::new(), "");
-        for (line, line_length) in lines {
-            length += line_length;
-            match line.split_once(' ') {
-                Some(("boot", boot)) => {
-                    leave_boot(&mut records, last_boot, boot);
-                    last_boot = boot;
+/// Reads the state from the start of the file, which was opened to append, and cuts off its
+/// damaged end and the lines of the last close. `stamp` is that of the part.
+pub(super) fn load(file: &File, content: &ContentInfo, stamp: &str) -> io::Result<LoadedState> {
+    let mut bytes = Vec::new();
+    file.take(MAX_LENGTH).read_to_end(&mut bytes)?;
+    let mut end = 0;
+    let mut lines = bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .map_while(|line| {
+            end += line.len() as u64;
+            checked(line).map(|text| (text, end))
+        });
+    let Some((first, mut length)) = lines.next() else {
+        return Ok(LoadedState::Unreadable);
+    };
+    let count = PieceLayout::new(content.size).count();
+    let (mut pieces, mut unchecked, mut closed) = (PieceSet::default(), PieceSet::default(), None);
+    for (line, end) in lines {
+        let (verb, value) = line.split_once(' ').unwrap_or((line, ""));
+        let index = value.parse().ok();
+        let index = index.filter(|index| (*index as usize) < count);
+        match (verb, index) {
+            ("closed", _) => closed = Some(value),
+            ("unchecked", Some(index)) => {
+                unchecked.insert(index);
+            }
+            (_, index) => {
+                if let ("piece", Some(index)) = (verb, index) {
+                    pieces.insert(index);
                 }
-                Some(("piece", index)) => records.extend(index.parse().map(|index| Record {
-                    index,
-                    certainty: Certainty::Written,
-                })),
-                Some(("synced", count)) => mark_synced(&mut records, count),
-                // A later version may write more.
-                Some(_) | None => {}
+                // Other versions may write more.
+                (unchecked, closed, length) = (PieceSet::default(), None, end);
             }
         }
-        leave_boot(&mut records, last_boot, &self.boot);
-        let (pieces, unchecked) = piece_sets(&records, content);
-        if pieces.is_empty() && unchecked.is_empty() {
-            return Ok(LoadedState::Empty);
-        }
-        if first != header(content) {
-            return Ok(LoadedState::OtherContent);
-        }
-        self.file.set_len(length)?;
-        if last_boot != self.boot {
-            self.append_boot()?;
-        }
-        Ok(LoadedState::Pieces {
-            pieces,
-            unchecked,
-            records: records.len(),
-        })
     }
-
-    fn append_boot(&self) -> io::Result<()> {
-        append(self.file, &format!("boot {}", self.boot))
+    if pieces.is_empty() {
+        return Ok(LoadedState::Empty);
     }
+    if first != header(content) {
+        return Ok(LoadedState::OtherContent);
+    }
+    file.set_len(length)?;
+    if closed != Some(stamp) {
+        unchecked = std::mem::take(&mut pieces);
+    }
+    Ok(LoadedState::Pieces {
+        pieces: pieces
+            .iter()
+            .filter(|index| !unchecked.contains(*index))
+            .collect(),
+        unchecked,
+    })
 }
 
 /// Records a piece that was written.
 pub(super) fn append_piece(file: &File, index: u32) -> io::Result<()> {
-    append(file, &format!("piece {index}"))
+    append(file, &line(&format!("piece {index}")))
 }
 
-/// Records that the first `count` records are on the disk.
-pub(super) fn append_synced(file: &File, count: usize) -> io::Result<()> {
-    append(file, &format!("synced {count}"))
+/// Says that the part has this stamp, and that all pieces are right but for `unchecked`,
+/// of which this is not known.
+pub(super) fn append_close(file: &File, unchecked: &PieceSet, stamp: &str) -> io::Result<()> {
+    let unchecked = unchecked.iter();
+    let mut lines: String = unchecked
+        .map(|index| line(&format!("unchecked {index}")))
+        .collect();
+    lines += &line(&format!("closed {stamp}"));
+    append(file, &lines)
 }
 
-fn append(mut file: &File, text: &str) -> io::Result<()> {
-    file.write_all(line(text).as_bytes())
+/// What is another one after every change of a file: its length, and its ctime and mtime.
+pub(super) fn stamp(file: &File) -> io::Result<String> {
+    let data = file.metadata()?;
+    let changed = format!("{}.{:09}", data.ctime(), data.ctime_nsec());
+    let modified = format!("{}.{:09}", data.mtime(), data.mtime_nsec());
+    Ok(format!("{} {changed} {modified}", data.len()))
+}
+
+fn append(mut file: &File, lines: &str) -> io::Result<()> {
+    file.write_all(lines.as_bytes())
 }
 
 fn line(text: &str) -> String {
@@ -184,37 +164,6 @@ fn checked(line: &[u8]) -> Option<&str> {
     (check == checksum(text)).then_some(text)
 }
 
-fn leave_boot(records: &mut [Record], last: &str, next: &str) {
-    if last != next {
-        let written = |record: &&mut Record| record.certainty == Certainty::Written;
-        for record in records.iter_mut().filter(written) {
-            record.certainty = Certainty::Unknown;
-        }
-    }
-}
-
-fn mark_synced(records: &mut [Record], count: &str) {
-    let count = count.parse().unwrap_or(0);
-    let written = |record: &&mut Record| record.certainty == Certainty::Written;
-    for record in records.iter_mut().take(count).filter(written) {
-        record.certainty = Certainty::Synced;
-    }
-}
-
-/// The pieces that are there, and those that must be checked.
-fn piece_sets(records: &[Record], content: &ContentInfo) -> (PieceSet, PieceSet) {
-    let count = PieceLayout::new(content.size).count();
-    let existing = records
-        .iter()
-        .filter(|record| (record.index as usize) < count);
-    let (known, unknown): (Vec<_>, Vec<_>) =
-        existing.partition(|record| record.certainty != Certainty::Unknown);
-    let pieces: PieceSet = known.iter().map(|record| record.index).collect();
-    let unknown = unknown.iter().map(|record| record.index);
-    let unchecked = unknown.filter(|index| !pieces.contains(*index)).collect();
-    (pieces, unchecked)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Seek;
@@ -223,42 +172,45 @@ mod tests {
     use crate::protocol::ContentHash;
 
     #[test]
-    fn pieces_that_were_not_synced_are_checked_after_another_boot() {
+    fn only_a_closed_part_without_changes_need_not_be_checked() {
         let file = tempfile::Builder::new().append(true).tempfile();
         let file = file.expect("a file").into_file();
         let content = ContentInfo::new(100 << 20, Some(ContentHash([7; 32])));
-        let load = |boot: &str| {
+        let load = |stamp: &str| {
             (&file).rewind().expect("a file");
-            match PartState::new(&file, boot.into())
-                .load(&content)
-                .expect("a file")
-            {
-                LoadedState::Pieces {
-                    pieces,
-                    unchecked,
-                    records,
-                } => (pieces.iter().collect(), unchecked.iter().collect(), records),
-                _ => (vec![], vec![], 0),
+            match load(&file, &content, stamp).expect("a file") {
+                LoadedState::Pieces { pieces, unchecked } => {
+                    (pieces.iter().collect(), unchecked.iter().collect())
+                }
+                _ => (vec![], vec![]),
             }
         };
-        PartState::new(&file, "A".into())
-            .create(&content)
-            .expect("written");
-        assert_eq!(load("A"), (vec![], vec![], 0));
-        append_piece(&file, 10).expect("written");
-        append_piece(&file, 20).expect("written");
-        append_synced(&file, 1).expect("written");
-        append_piece(&file, 30).expect("written");
-        assert_eq!(load("A"), (vec![10, 20, 30], vec![], 3));
-        assert_eq!(load("B"), (vec![10], vec![20, 30], 3));
-        // Checked in boot B, and not yet synced.
-        append_piece(&file, 30).expect("written");
-        assert_eq!(load("B"), (vec![10, 30], vec![20], 4));
-        assert_eq!(load("C"), (vec![10], vec![20, 30], 4));
-        // A piece that is no piece of this content.
-        append_piece(&file, 100).expect("written");
-        append_piece(&file, 99).expect("written");
-        append_synced(&file, 6).expect("written");
-        assert_eq!(load("D"), (vec![10, 99], vec![20, 30], 6));
+        create(&file, &content, &PieceSet::default()).expect("written");
+        assert_eq!(load("A"), (vec![], vec![]));
+        let mut length = 0;
+        for index in [10, 20, 30, 100, 99] {
+            append_piece(&file, index).expect("written");
+            length = file.metadata().expect("a file").len();
+        }
+        // As after SIGKILL. The content has no piece 100.
+        assert_eq!(load("A"), (vec![], vec![10, 20, 30, 99]));
+        let close = |unchecked: &[u32]| {
+            let unchecked = unchecked.iter().copied().collect();
+            append_close(&file, &unchecked, "A").expect("written");
+        };
+        close(&[20]);
+        assert_eq!(load("A"), (vec![10, 30, 99], vec![20]));
+        assert_eq!(file.metadata().expect("a file").len(), length);
+        assert_eq!(load("A"), (vec![], vec![10, 20, 30, 99]), "a second time");
+        close(&[]);
+        assert_eq!(load("B"), (vec![], vec![10, 20, 30, 99]));
+        // The line of an older version, and one that was cut off.
+        close(&[]);
+        append(&file, &line("synced 4")).expect("written");
+        assert_eq!(load("A"), (vec![], vec![10, 20, 30, 99]));
+        close(&[30]);
+        file.set_len(file.metadata().expect("a file").len() - 1)
+            .expect("a file");
+        assert_eq!(load("A"), (vec![], vec![10, 20, 30, 99]));
     }
 }

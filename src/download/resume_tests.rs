@@ -106,8 +106,8 @@ fn a_download_goes_on_where_it_was_broken_off() {
     // As after SIGKILL: nothing is called.
     drop(file);
     let (mut file, opened) = fixture.open();
-    assert_eq!(opened, part(&[0, 1, 3], &[]));
-    fixture.write(&mut file, &[2]);
+    assert_eq!(opened, part(&[], &[0, 1, 3]));
+    fixture.write(&mut file, &[0, 1, 2, 3]);
     file.commit(&fixture.content).expect("committed");
     fixture.assert_complete();
 }

@@ -2,8 +2,8 @@
 //! not fetched again.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::io::Read;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -20,6 +20,7 @@ use crate::support::{
 const SIZE: usize = 12_000_000;
 /// Twelve pieces, the last one short.
 const PIECES: usize = 12;
+const PIECE: usize = 1024 * 1024;
 
 /// A relay, a node with a large file, and a folder to save into.
 pub struct ResumeFixture {
@@ -204,28 +205,37 @@ fn get_resumes_after_sigkill_at_any_moment() {
 }
 
 #[test]
-fn without_its_state_a_part_is_checked() {
+fn a_part_that_was_changed_after_its_download_is_checked() {
     let fixture = ResumeFixture::new();
-    assert_eq!(fixture.break_off(Signal::KILL), None);
-    let state = fs::read(fixture.state()).expect("a file");
-    // The state of another boot, in which nothing was synced.
-    let state = String::from_utf8(state).expect("text");
-    let lines = state.lines().filter(|line| !line.starts_with("boot "));
-    let lines: Vec<&str> = lines.collect();
-    fs::write(fixture.state(), lines.join("\n") + "\n").expect("a file");
-    // One of the pieces is damaged.
-    let part = fixture.home.path().join(".large.part");
-    let mut bytes = fs::read(&part).expect("a file");
-    let first: usize = lines
-        .iter()
-        .find_map(|line| line.strip_prefix("piece ")?.split(' ').next()?.parse().ok())
-        .expect("a piece");
-    bytes[first * 1024 * 1024] ^= 1;
-    let mut file = File::options().write(true).open(&part).expect("it");
-    file.write_all(&bytes).expect("written");
+    for (signal, code) in [(Signal::INT, Some(130)), (Signal::KILL, None)] {
+        assert_eq!(fixture.break_off(signal), code);
+        let state = fs::read_to_string(fixture.state()).expect("a file");
+        let first: u64 = state
+            .lines()
+            .find_map(|line| line.strip_prefix("piece ")?.split(' ').next()?.parse().ok())
+            .expect("a piece");
+        let part = fixture.home.path().join(".large.part");
+        let file = File::options().write(true).open(&part).expect("a file");
+        file.write_all_at(b"evil", first * PIECE as u64 + 5)
+            .expect("written");
+        let right = fixture.recorded() - 1;
+        let output = fixture.get(&[]).expect_code(0);
+        let resuming = format!("resuming at {} %", right * PIECE * 100 / SIZE);
+        assert!(output.stderr.contains("checking "), "{}", output.stderr);
+        assert!(output.stderr.contains(&resuming), "{}", output.stderr);
+        fixture.assert_complete();
+        fs::remove_file(fixture.home.path().join("large")).expect("a file");
+    }
+}
+
+#[test]
+fn a_part_that_was_not_changed_after_its_download_is_not_read_again() {
+    let fixture = ResumeFixture::new();
+    assert_eq!(fixture.break_off(Signal::INT), Some(130));
+    let resuming = format!("resuming at {} %", fixture.recorded() * PIECE * 100 / SIZE);
     let output = fixture.get(&[]).expect_code(0);
-    assert!(output.stderr.contains("checking "), "{}", output.stderr);
-    assert!(output.stderr.contains("resuming at "), "{}", output.stderr);
+    assert!(output.stderr.contains(&resuming), "{}", output.stderr);
+    assert!(!output.stderr.contains("checking "), "{}", output.stderr);
     fixture.assert_complete();
 }
 

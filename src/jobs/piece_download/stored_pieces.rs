@@ -73,13 +73,12 @@ impl PieceDownload {
         self.next_check = Some(now + CHECK_INTERVAL);
         if self.unchecked.is_empty() {
             self.next_check = None;
-        }
-        if self.unchecked.is_empty() && !self.pieces.is_complete() {
-            context.user.on_event(UserEvent::Resuming {
-                name: &self.name,
-                stored: self.stored,
-                size: self.layout.size(),
-            });
+            let (name, stored, size) = (&self.name, self.resumed, self.layout.size());
+            // Not what the nodes have sent meanwhile.
+            if stored < size {
+                let event = UserEvent::Resuming { name, stored, size };
+                context.user.on_event(event);
+            }
         }
         Ok(())
     }
