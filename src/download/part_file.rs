@@ -124,14 +124,14 @@ impl PartFile {
 
     /// Continues a part that is not empty.
     fn resume(&mut self, content: &ContentInfo) -> Result<Opened, SaveError> {
-        let stamp = part_state::stamp(&self.part)?;
+        let change = part_state::last_change(&self.part)?;
         let is_whole = self.part.metadata()?.len() == content.size;
         let part = || self.names.part.clone();
         let refusal = || match content.hash {
             Some(_) => SaveError::OtherContent(part()),
             None => SaveError::UnknownContent(part()),
         };
-        let (pieces, unchecked) = match part_state::load(&self.state, content, &stamp)? {
+        let (pieces, unchecked) = match part_state::load(&self.state, content, &change)? {
             LoadedState::OtherContent => return Err(refusal()),
             LoadedState::Pieces { pieces, unchecked } if is_whole => (pieces, unchecked),
             // The system has lost the state. A part of another length is another one.
@@ -265,8 +265,8 @@ impl PartFile {
             self.on_synced(&unsynced, self.part.sync_data())?;
         }
         self.part.set_modified(SystemTime::now() - CLOSED_AGE)?;
-        let stamp = part_state::stamp(&self.part)?;
-        part_state::append_close(&self.state, &self.doubtful, &stamp)
+        let change = part_state::last_change(&self.part)?;
+        part_state::append_close(&self.state, &self.doubtful, &change)
     }
 
     /// The content is complete. If it does not get the name of the target, it stays for

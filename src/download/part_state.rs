@@ -57,8 +57,8 @@ pub(super) fn create(mut file: &File, content: &ContentInfo, pieces: &PieceSet) 
 }
 
 /// Reads the state from the start of the file, which was opened to append, and cuts off its
-/// damaged end and the lines of the last close. `stamp` is that of the part.
-pub(super) fn load(file: &File, content: &ContentInfo, stamp: &str) -> io::Result<LoadedState> {
+/// damaged end and the lines of the last close. `change` is the last one of the part.
+pub(super) fn load(file: &File, content: &ContentInfo, change: &str) -> io::Result<LoadedState> {
     let mut bytes = Vec::new();
     file.take(MAX_LENGTH).read_to_end(&mut bytes)?;
     let mut end = 0;
@@ -98,7 +98,7 @@ pub(super) fn load(file: &File, content: &ContentInfo, stamp: &str) -> io::Resul
         return Ok(LoadedState::OtherContent);
     }
     file.set_len(length)?;
-    if closed != Some(stamp) {
+    if closed != Some(change) {
         unchecked = std::mem::take(&mut pieces);
     }
     Ok(LoadedState::Pieces {
@@ -115,19 +115,19 @@ pub(super) fn append_piece(file: &File, index: u32) -> io::Result<()> {
     append(file, &line(&format!("piece {index}")))
 }
 
-/// Says that the part has this stamp, and that all pieces are right but for `unchecked`,
-/// of which this is not known.
-pub(super) fn append_close(file: &File, unchecked: &PieceSet, stamp: &str) -> io::Result<()> {
+/// Says that this was the last change of the part, and that all pieces are right but for
+/// `unchecked`, of which this is not known.
+pub(super) fn append_close(file: &File, unchecked: &PieceSet, change: &str) -> io::Result<()> {
     let unchecked = unchecked.iter();
     let mut lines: String = unchecked
         .map(|index| line(&format!("unchecked {index}")))
         .collect();
-    lines += &line(&format!("closed {stamp}"));
+    lines += &line(&format!("closed {change}"));
     append(file, &lines)
 }
 
-/// What is another one after every change of a file: its length, and its ctime and mtime.
-pub(super) fn stamp(file: &File) -> io::Result<String> {
+/// The last change of a file: its length, ctime and mtime. Every change gives another text.
+pub(super) fn last_change(file: &File) -> io::Result<String> {
     let data = file.metadata()?;
     let changed = format!("{}.{:09}", data.ctime(), data.ctime_nsec());
     let modified = format!("{}.{:09}", data.mtime(), data.mtime_nsec());
@@ -176,9 +176,9 @@ mod tests {
         let file = tempfile::Builder::new().append(true).tempfile();
         let file = file.expect("a file").into_file();
         let content = ContentInfo::new(100 << 20, Some(ContentHash([7; 32])));
-        let load = |stamp: &str| {
+        let load = |change: &str| {
             (&file).rewind().expect("a file");
-            match load(&file, &content, stamp).expect("a file") {
+            match load(&file, &content, change).expect("a file") {
                 LoadedState::Pieces { pieces, unchecked } => {
                     (pieces.iter().collect(), unchecked.iter().collect())
                 }
