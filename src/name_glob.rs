@@ -38,6 +38,20 @@ impl NameGlob {
         builder.literal_separator(true).build().ok().map(Self)
     }
 
+    /// The glob that also matches such names in deeper folders: `a/**` for `a/*`,
+    /// `a/**/*.txt` for `a/*.txt`.
+    #[must_use]
+    pub fn with_subfolders(&self) -> Option<Self> {
+        let word = self.as_str();
+        let leaf = word.rsplit('/').next().unwrap_or(word);
+        let folder = &word[..word.len() - leaf.len()];
+        match leaf {
+            "**" => None,
+            "*" => Self::parse(&format!("{folder}**")),
+            leaf => Self::parse(&format!("{folder}**/{leaf}")),
+        }
+    }
+
     /// The word that was parsed.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -54,8 +54,8 @@ pub(super) fn run_client(
     let saves_files = destination.is_some();
     let saves_many = is_prompt || destination.as_ref().is_some_and(Destination::takes_many);
     let style = style(&args.reporter, saves_files);
-    let destination =
-        destination.unwrap_or_else(|| Destination::Print(Printer::new(args.reporter.raw)));
+    let destination = destination
+        .unwrap_or_else(|| Destination::Print(Printer::new(args.reporter.raw, is_prompt)));
     let (line_requests, requests) = mpsc::channel();
     let (writer, writer_thread) = FileWriter::new();
     let screen = Screen::new(style, output, destination, line_requests)

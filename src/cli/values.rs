@@ -72,7 +72,7 @@ fn claimed_ip(text: &str) -> Result<ClaimedIp, String> {
 pub(super) fn hash_prefix(text: &str) -> Result<HashPrefix, String> {
     text.parse()
         .map_err(|_| match text.chars().find(|c| !c.is_ascii_hexdigit()) {
-            Some(c) => format!("a hash has 64 hex digits, and {c:?} is not a hex digit"),
+            Some(c) => format!("write 8 to 64 hex digits of the hash; {c:?} is not a hex digit"),
             None => format!("write 8 to 64 hex digits of the hash, not {}", text.len()),
         })
 }

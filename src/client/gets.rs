@@ -30,8 +30,8 @@ impl Client {
 
     pub(super) fn finish_batch(&mut self) {
         if std::mem::take(&mut self.is_batch) {
-            let untried = self.queue.waiting();
-            let event = UserEvent::BatchFinished { untried };
+            let unfetched = self.queue.unfinished();
+            let event = UserEvent::BatchFinished { unfetched };
             self.jobs.user().on_event(event);
         }
     }

@@ -181,6 +181,7 @@ impl Client {
         let awaited_nodes = std::mem::take(&mut self.awaits_nodes);
         let has_failed = awaited_nodes && result != TaskResult::Success;
         if has_failed || (is_cut_off && !self.is_batch) {
+            self.finish_batch();
             self.queue.clear();
         }
         let has_choice = self.choices.prompt_kind() == PromptKind::Choice;

@@ -15,6 +15,8 @@ const MAX_BUFFERED: usize = 1024 * 1024;
 /// escaped.
 pub struct Printer {
     escapes: bool,
+    /// Whether the user types commands at a prompt.
+    is_prompt: bool,
     buffer: Vec<u8>,
     /// Whether the buffer was printed; from then on content is not buffered.
     is_flushed: bool,
@@ -29,13 +31,14 @@ pub struct Printer {
 impl Printer {
     /// Escapes control characters if stdout is a terminal, unless `raw` is set.
     #[must_use]
-    pub(crate) fn new(raw: bool) -> Self {
-        Self::empty(!raw && io::stdout().is_terminal())
+    pub(crate) fn new(raw: bool, is_prompt: bool) -> Self {
+        Self::empty(!raw && io::stdout().is_terminal(), is_prompt)
     }
 
-    fn empty(escapes: bool) -> Self {
+    fn empty(escapes: bool, is_prompt: bool) -> Self {
         Self {
             escapes,
+            is_prompt,
             buffer: Vec::new(),
             is_flushed: false,
             printed: 0,
@@ -52,7 +55,7 @@ impl Printer {
 
     /// Starts another content.
     pub(crate) fn open(&mut self) {
-        *self = Self::empty(self.escapes);
+        *self = Self::empty(self.escapes, self.is_prompt);
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
@@ -98,10 +101,12 @@ impl Printer {
         let bytes = std::mem::take(&mut self.buffer);
         if self.escapes && is_binary(&bytes) {
             self.has_binary = true;
+            let advice = match self.is_prompt {
+                true => "get NAME -o FILE saves it",
+                false => "-o FILE saves it, --raw prints it",
+            };
             return Err(StoreError {
-                reason: "binary content is not printed on a terminal: on the command line, \
-                      get NAME -o FILE saves it and --raw prints it"
-                    .into(),
+                reason: format!("binary content is not printed on a terminal: {advice}"),
                 is_reader_gone: false,
             });
         }

@@ -11,7 +11,7 @@ use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::task_result::TaskResult;
 use crate::jobs::user_event::UserEvent;
 use crate::jobs::wait::Wait;
-use crate::jobs::wanted_file::{ListedContent, WantedFile};
+use crate::jobs::wanted_file::{ListedContent, UnmatchedGlob, WantedFile};
 use crate::protocol::{FileItem, FileName, fold};
 
 /// The most folders of a similar name that are told.
@@ -25,6 +25,10 @@ pub(super) struct Expand {
     /// Each name once, although a name may have several contents.
     files: Vec<WantedFile>,
     bytes: u64,
+    /// The glob that also matches in deeper folders, until it has matched.
+    untested: Option<(FilePattern, NameMatcher)>,
+    /// That glob, if it has matched.
+    deeper: Option<FilePattern>,
     /// Announced folders whose names differ from the wanted one only in case or composition.
     similar: Vec<String>,
     wait: Wait,
@@ -34,6 +38,10 @@ impl Expand {
     pub(super) fn new(pattern: FilePattern) -> Self {
         Self {
             matcher: pattern.matcher(),
+            untested: pattern
+                .with_subfolders()
+                .map(|deeper| (deeper.clone(), deeper.matcher())),
+            deeper: None,
             pattern,
             files: Vec::new(),
             bytes: 0,
@@ -70,9 +78,12 @@ impl Expand {
                 name: file.name.clone().into_owned(),
                 hash: None,
                 listed: ListedContent::new(file),
+                glob: None,
             });
             self.bytes = self.bytes.saturating_add(file.size);
         } else if self.files.is_empty() {
+            let deeper = self.untested.take_if(|(_, deeper)| deeper.is_match(name));
+            self.deeper = self.deeper.take().or(deeper.map(|(deeper, _)| deeper));
             self.add_similar(name);
         }
     }
@@ -90,6 +101,17 @@ impl Expand {
             && self.similar.last().is_none_or(|last| last != folder)
         {
             self.similar.push(folder.to_owned());
+        }
+    }
+
+    fn file_named_as_glob(&self, name: FileName<'static>) -> WantedFile {
+        let glob = UnmatchedGlob {
+            pattern: self.pattern.clone(),
+            deeper: self.deeper.clone(),
+        };
+        WantedFile {
+            glob: Some(glob.into()),
+            ..WantedFile::new(name, None)
         }
     }
 
@@ -139,19 +161,22 @@ impl Expand {
         {
             return one_of_path(path, files);
         }
-        let files = match (files, &self.pattern) {
+        if let FilePattern::Glob(glob) = &self.pattern
+            && files.is_empty()
+            && !self.wait.has_started()
+            && let Ok(name) = FileName::parse(glob.as_str())
+        {
             // Nodes that announce nothing may have a file of that very name.
-            (files, FilePattern::Glob(glob)) if files.is_empty() && !self.wait.has_started() => {
-                let name = FileName::parse(glob.as_str());
-                name.map_or(files, |name| vec![WantedFile::new(name.into_owned(), None)])
-            }
-            (files, _) => files,
-        };
+            let file = self.file_named_as_glob(name.into_owned());
+            context.user.on_event(UserEvent::BatchGrown { files: 1 });
+            return JobStep::Finish(JobResult::Files(vec![file]));
+        }
         context.user.on_event(UserEvent::Expanded {
             pattern: &self.pattern,
             files: files.len(),
             bytes: self.bytes,
             similar: &self.similar,
+            deeper: self.deeper.as_ref(),
         });
         match files.is_empty() {
             true => TaskResult::NotFound.into(),

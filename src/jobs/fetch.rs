@@ -29,7 +29,7 @@ use crate::jobs::stored_check::StoredCheck;
 use crate::jobs::task_result::TaskResult;
 use crate::jobs::user_event::UserEvent;
 use crate::jobs::wait::Wait;
-use crate::jobs::wanted_file::{ListedContent, WantedFile};
+use crate::jobs::wanted_file::{ListedContent, UnmatchedGlob, WantedFile};
 use crate::protocol::{ContentHash, FileName, HashPrefix, PieceLayout, Request};
 use crate::session::requests::ResponsePart;
 
@@ -49,6 +49,8 @@ pub(super) struct Fetch {
     wanted: Option<HashPrefix>,
     /// What the relay's list says about the file, until that was tried.
     listed: Option<ListedContent>,
+    /// The glob that its name may be.
+    glob: Option<Box<UnmatchedGlob>>,
     /// Whether the candidates are those of the list: the file may have changed since.
     is_from_list: bool,
     /// The hash of the wanted content, once it is known.
@@ -93,6 +95,7 @@ impl Fetch {
             name: file.name,
             wanted: file.hash,
             listed: file.listed,
+            glob: file.glob,
             is_from_list: false,
             hash: None,
             candidates: VecDeque::new(),

@@ -67,6 +67,14 @@ impl FilePattern {
         }
     }
 
+    /// The glob that also matches such names in deeper folders.
+    pub(super) fn with_subfolders(&self) -> Option<Self> {
+        match self {
+            Self::Glob(glob) => glob.with_subfolders().map(Self::Glob),
+            _ => None,
+        }
+    }
+
     /// Tests names.
     pub(super) fn matcher(&self) -> NameMatcher {
         match self {

@@ -88,6 +88,13 @@ impl GetQueue {
         self.patterns.len() + self.files.len()
     }
 
+    /// How many names and patterns wait or are being fetched.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        let running = self.started.values().filter(|load| **load > 0).count();
+        self.waiting() + running + usize::from(self.expanding.is_some())
+    }
+
     /// Whether this file waits.
     #[must_use]
     pub fn contains(&self, name: &FileName<'_>) -> bool {
@@ -214,6 +221,7 @@ mod tests {
                 name: item.name.clone().into_owned(),
                 hash: None,
                 listed: ListedContent::new(&item),
+                glob: None,
             }
         };
         let jobs = |max_jobs: usize, size: u64| {

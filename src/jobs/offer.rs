@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::protocol::{ContentHash, HolderItem, NodeAddress, address_group};
+use crate::protocol::{ContentHash, HashPrefix, HolderItem, NodeAddress, address_group};
 
 /// One of the contents that nodes have under a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,8 +26,10 @@ pub enum Selection {
     ByNumber,
     /// The first one: nobody can be asked.
     First,
-    /// None: the wanted one is not among them, or none was chosen.
+    /// None: nobody has chosen one.
     None,
+    /// None: no content has a hash that begins with these digits.
+    NoMatch(HashPrefix),
 }
 
 /// The contents whose hashes are known. The first one is the one to prefer: its nodes

@@ -249,11 +249,14 @@ pub enum UserEvent<'a> {
         bytes: u64,
         /// If there are none: folders whose names differ only in case or composition.
         similar: &'a [String],
+        /// If there are none: a glob that matches files in deeper folders.
+        deeper: Option<&'a FilePattern>,
     },
     /// Several files were fetched as far as possible.
     BatchFinished {
-        /// How many names and patterns were not requested, because of an interrupt.
-        untried: usize,
+        /// How many names and patterns were not fetched and have not failed, because of an
+        /// interrupt or without a list of nodes.
+        unfetched: usize,
     },
     /// A result, for people.
     Note(&'a str),

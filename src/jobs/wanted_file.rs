@@ -1,5 +1,6 @@
 //! A file to fetch, and what the relay's list says about it.
 
+use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::listed_nodes::ListedNodes;
 use crate::protocol::{ContentHash, FileItem, FileName, HashPrefix, PieceLayout};
 
@@ -18,6 +19,16 @@ pub struct WantedFile {
     pub hash: Option<HashPrefix>,
     /// The only content of that name, if the relay has listed it.
     pub listed: Option<ListedContent>,
+    /// The glob that is tried as a name, because no announced name matches.
+    pub(super) glob: Option<Box<UnmatchedGlob>>,
+}
+
+/// A glob that no announced name matches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct UnmatchedGlob {
+    pub(super) pattern: FilePattern,
+    /// A glob that matches a name in a deeper folder.
+    pub(super) deeper: Option<FilePattern>,
 }
 
 /// A content of the relay's list of files.
@@ -34,8 +45,12 @@ impl WantedFile {
     /// A file that the relay has not listed.
     #[must_use]
     pub fn new(name: FileName<'static>, hash: Option<HashPrefix>) -> Self {
-        let listed = None;
-        Self { name, hash, listed }
+        Self {
+            name,
+            hash,
+            listed: None,
+            glob: None,
+        }
     }
 
     /// Whether the relay has listed it as a small file.

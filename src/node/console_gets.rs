@@ -148,7 +148,7 @@ impl Console {
             }
             if self.is_batch && self.queue.is_done() {
                 self.is_batch = false;
-                let event = UserEvent::BatchFinished { untried: 0 };
+                let event = UserEvent::BatchFinished { unfetched: 0 };
                 self.jobs.user().on_event(event);
             }
             match self.is_idle().then(|| self.waiting.pop_front()).flatten() {

@@ -71,6 +71,12 @@ impl From<ContentHash> for HashPrefix {
     }
 }
 
+impl fmt::Display for HashPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.hash.to_string()[..self.digits])
+    }
+}
+
 impl FromStr for HashPrefix {
     type Err = HashError;
 

@@ -85,7 +85,7 @@ impl Batch {
     }
 
     /// The sums.
-    pub(super) fn summary(&self, untried: usize) -> String {
+    pub(super) fn summary(&self, unfetched: usize) -> String {
         let rate = DecimalBytes((self.bytes as f64 / self.seconds().max(1e-6)) as u64);
         let security = match (self.fetched, self.is_plain) {
             (0, _) => String::new(),
@@ -99,9 +99,9 @@ impl Batch {
             self.up_to_date,
             self.failed,
         );
-        match untried {
+        match unfetched {
             0 => text,
-            untried => text + &format!(", {untried} not requested"),
+            unfetched => text + &format!(", {unfetched} not fetched"),
         }
     }
 }
@@ -114,7 +114,9 @@ pub(super) fn is_failure(event: &UserEvent<'_>) -> bool {
         | UserEvent::StoreError { .. }
         | UserEvent::WrongContent { .. }
         | UserEvent::Incomplete { .. } => true,
-        UserEvent::SeveralContents { selection, .. } => *selection == Selection::None,
+        UserEvent::SeveralContents { selection, .. } => {
+            matches!(selection, Selection::None | Selection::NoMatch(_))
+        }
         UserEvent::Expanded { files, .. } => *files == 0,
         _ => false,
     }

@@ -118,9 +118,23 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::Found { size, .. } => format!("  found: {}", DecimalBytes(*size)),
         UserEvent::Expanded {
             pattern,
+            files: 0,
+            deeper: Some(deeper),
+            ..
+        } => {
+            let deeper = deeper.to_string();
+            expanded(pattern, 0, 0)
+                + &format!(
+                    "; '{}' does: ** also matches slashes",
+                    Escaped::text(&deeper)
+                )
+        }
+        UserEvent::Expanded {
+            pattern,
             files,
             bytes,
             similar,
+            ..
         } => expanded(pattern, *files, *bytes) + &did_you_mean(similar),
         UserEvent::SentBytes(node, bytes) => {
             format!("  {} from {}", DecimalBytes(*bytes), node_text(*node))
@@ -172,7 +186,7 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
             format!("  resuming at {} %", percent(*stored, *size))
         }
         UserEvent::PartStored { name, part } => format!(
-            "{}: incomplete: {} % of {} is kept; the same command goes on",
+            "{}: incomplete: {} % of {} is kept; run the same command again to resume",
             escaped(name),
             percent(part.stored, part.size),
             part.path
@@ -192,6 +206,7 @@ fn expanded(of: &FilePattern, files: usize, bytes: u64) -> String {
         0 if matches!(of, FilePattern::Announced(_)) => format!(
             "{pattern} is no command, and no node has announced such a file; help lists the commands"
         ),
+        0 if matches!(of, FilePattern::Glob(_)) => format!("no file matches {pattern}"),
         0 => format!("{pattern}: no node has announced such a file"),
         files => format!(
             "{pattern}: {}, {}",
@@ -300,8 +315,11 @@ fn which_content(name: &FileName<'_>, offers: &[Offer], selection: Selection) ->
         Selection::First => format!(
             "{name}: several contents; fetching the first; to choose one: get --hash HASH {name}"
         ),
-        Selection::None if offers.is_empty() => {
-            format!("{name}: no node has the content with this hash")
+        Selection::NoMatch(digits) if offers.is_empty() => {
+            format!("{name}: no node has the content {digits}")
+        }
+        Selection::NoMatch(digits) => {
+            format!("{name}: no node has the content {digits}; there are:")
         }
         Selection::None => format!("{name}: several contents; choose one with --hash HASH"),
     };
@@ -311,7 +329,7 @@ fn which_content(name: &FileName<'_>, offers: &[Offer], selection: Selection) ->
     for (index, offer) in offers.iter().take(MAX_PRINTED).enumerate() {
         let number = match selection {
             Selection::ByNumber => format!("{}: ", index + 1),
-            Selection::First | Selection::None => String::new(),
+            _ => String::new(),
         };
         let hash = &offer.hash.to_string()[..digits];
         let size = DecimalBytes(offer.size).to_string();

@@ -133,7 +133,7 @@ fn relay_failed(query: &Query, failure: &Failure<'_>) -> Value {
 }
 
 /// The sums of several files that were saved.
-pub(super) fn batch(batch: &Batch, untried: usize) -> Value {
+pub(super) fn batch(batch: &Batch, unfetched: usize) -> Value {
     json!({"summary": {
         "fetched": batch.fetched,
         "bytes": batch.bytes,
@@ -141,7 +141,7 @@ pub(super) fn batch(batch: &Batch, untried: usize) -> Value {
         "encrypted": !batch.is_plain,
         "up to date": batch.up_to_date,
         "failed": batch.failed,
-        "not requested": untried,
+        "not fetched": unfetched,
     }})
 }
 
@@ -154,7 +154,7 @@ fn several_contents(name: &FileName<'_>, offers: &[Offer], selection: Selection)
     let hashes: Vec<String> = offers.iter().map(|offer| offer.hash.to_string()).collect();
     match selection {
         Selection::First => json!({"name": name.as_str(), "several contents": hashes}),
-        Selection::ByNumber | Selection::None => {
+        Selection::ByNumber | Selection::None | Selection::NoMatch(_) => {
             json!({"name": name.as_str(), "error": "which content", "hashes": hashes})
         }
     }

@@ -139,20 +139,20 @@ impl Screen {
     }
 
     /// Reports what became of several files.
-    fn end_batch(&mut self, untried: usize) {
+    fn end_batch(&mut self, left: usize) {
         self.progress.end_batch();
         let Some(batch) = self.batch.take() else {
             return;
         };
         match self.style {
-            Style::Json { on_stdout: true } => self.output.println(json::batch(&batch, untried)),
-            Style::Json { on_stdout: false } => self.output.eprintln(json::batch(&batch, untried)),
+            Style::Json { on_stdout: true } => self.output.println(json::batch(&batch, left)),
+            Style::Json { on_stdout: false } => self.output.eprintln(json::batch(&batch, left)),
             Style::Human { quiet: true, .. } => self.output.eprint(batch.failures()),
             // The console has reported each failure.
-            Style::Console => self.output.eprintln(batch.summary(untried)),
+            Style::Console => self.output.eprintln(batch.summary(left)),
             Style::Human { .. } => {
                 self.output.eprint(batch.failures());
-                self.output.eprintln(batch.summary(untried));
+                self.output.eprintln(batch.summary(left));
             }
         }
     }
@@ -233,7 +233,7 @@ impl User for Screen {
                     self.progress.start_batch(*files);
                 }
             }
-            UserEvent::BatchFinished { untried } => return self.end_batch(*untried),
+            UserEvent::BatchFinished { unfetched } => return self.end_batch(*unfetched),
             _ => {}
         }
         self.progress.on_event(&event, batch::is_failure(&event));

@@ -112,13 +112,17 @@ impl User for RecordingUser {
                 files,
                 bytes,
                 similar: [],
-            } => format!("{pattern}: {files} files, {bytes} bytes"),
+                deeper,
+            } => {
+                let deeper = deeper.map_or(String::new(), |deeper| format!(", {deeper} matches"));
+                format!("{pattern}: {files} files, {bytes} bytes{deeper}")
+            }
             UserEvent::Expanded {
                 pattern, similar, ..
             } => {
                 format!("{pattern}: no files; similar: {}", similar.join(", "))
             }
-            UserEvent::BatchFinished { untried } => format!("the end, {untried} not requested"),
+            UserEvent::BatchFinished { unfetched } => format!("the end, {unfetched} not fetched"),
             UserEvent::MessageSent { can_be_answered } => match can_be_answered {
                 true => "sent".to_owned(),
                 false => "sent, cannot be answered".to_owned(),
@@ -208,6 +212,7 @@ impl User for RecordingUser {
                     Selection::ByNumber => " by its number",
                     Selection::First => " but the first",
                     Selection::None => "",
+                    Selection::NoMatch(_) => " with another hash",
                 };
                 let nodes: Vec<usize> = offers.iter().map(|offer| offer.nodes).collect();
                 format!("which content of {name}{by}? nodes that have each: {nodes:?}")

@@ -70,7 +70,10 @@ fn a_disk_that_fills_up_keeps_the_part_and_that_is_told() {
     let stderr = client.child.stderr.as_mut().expect("it is a pipe");
     stderr.read_to_string(&mut text).expect("text");
     assert!(text.contains("No space left on device"), "{text}");
-    assert!(text.contains("is kept; the same command goes on"), "{text}");
+    assert!(
+        text.contains("is kept; run the same command again to resume"),
+        "{text}"
+    );
     assert!(recorded(&state) >= 2);
     fs::remove_file(filler).expect("it is there");
     let output = run(fixture.command_in(disk.root(), &[]), b"").expect_code(0);

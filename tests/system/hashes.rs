@@ -343,7 +343,9 @@ fn eight_digits_of_a_hash_do() {
         "{}",
         output.stderr
     );
-    client(&relay, &["get", "a", "--hash", "00000000"]).expect_code(12);
+    let output = client(&relay, &["get", "a", "--hash", "00000000"]).expect_code(12);
+    let text = "a: no node has the content 00000000; there are:\n";
+    assert!(output.stderr.contains(text), "{}", output.stderr);
 }
 
 /// Two texts whose hashes begin with the same 8 digits.

@@ -248,9 +248,11 @@ fn files_that_nobody_has_announced_yet_are_waited_for() {
     let output = fixture
         .get(&["none/", "none.*", "--wait", "0.1"])
         .expect_code(1);
-    for pattern in ["none/", "none.*"] {
-        let text = format!("{pattern}: no node has announced such a file\n");
-        assert!(output.stderr.contains(&text), "{}", output.stderr);
+    for text in [
+        "none/: no node has announced such a file\n",
+        "no file matches none.*\n",
+    ] {
+        assert!(output.stderr.contains(text), "{}", output.stderr);
     }
 }
 
@@ -284,7 +286,17 @@ fn a_pattern_without_a_file_is_not_found() {
     let output = fixture.get(&["missing/"]).expect_code(1);
     let text = "missing/: no node has announced such a file";
     assert!(output.stderr.contains(text), "{}", output.stderr);
-    fixture.get(&["*.zip"]).expect_code(1);
+    for (pattern, text) in [
+        ("*.zip", "no file matches *.zip\n"),
+        ("docs/*.x", "no file matches docs/*.x\n"),
+        (
+            "docs/*.md",
+            "no file matches docs/*.md; 'docs/**/*.md' does: ** also matches slashes\n",
+        ),
+    ] {
+        let output = fixture.get(&[pattern]).expect_code(1);
+        assert!(output.stderr.starts_with(text), "{}", output.stderr);
+    }
     let output = fixture.get(&["docs/", "-o", "one"]).expect_code(2);
     assert!(output.stderr.contains("write -d DIR"), "{}", output.stderr);
     fixture.get(&["--all", "a.txt"]).expect_code(2);

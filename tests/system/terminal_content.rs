@@ -37,7 +37,7 @@ fn binary_content_is_not_printed_without_raw() {
         let (shown, code) = Terminal::start(command).wait();
         assert_eq!(code, 6, "{shown}");
         let advice = format!(
-            "{name}: binary content is not printed on a terminal: on the command line, get NAME -o FILE saves it"
+            "{name}: binary content is not printed on a terminal: -o FILE saves it, --raw prints it"
         );
         assert!(shown.contains(&advice), "{shown}");
         assert!(!shown.contains("PNG"), "{shown}");

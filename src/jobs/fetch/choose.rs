@@ -40,7 +40,7 @@ impl Fetch {
                 offers.clone_from(&matching);
                 Some(Selection::None)
             }
-            Some(_) => Some(Selection::None),
+            Some(digits) => Some(Selection::NoMatch(*digits)),
         };
         self.hash = matching.first().map(|offer| offer.hash);
         if wanted.is_some() && matching.is_empty() && self.waits(context, now) {
@@ -53,7 +53,7 @@ impl Fetch {
                 selection,
             });
         }
-        if let Some(Selection::None) = selection {
+        if let Some(Selection::None | Selection::NoMatch(_)) = selection {
             return TaskResult::SeveralContents.into();
         }
         self.preferred = selection.and(offers.first()).map(|offer| offer.hash);

@@ -23,7 +23,7 @@ impl Fetch {
         }
         let may_search = context.may_choose || context.similar_searches > 0;
         match Query::files(self.name.as_str()) {
-            Ok(query) if self.nodes > 0 && !self.exists && may_search => {
+            Ok(query) if self.nodes > 0 && !self.exists && may_search && self.glob.is_none() => {
                 context.similar_searches = context.similar_searches.saturating_sub(1);
                 self.similar = Some(SimilarNames::new(self.name.as_str()));
                 JobStep::Query(query)
@@ -41,6 +41,19 @@ impl Fetch {
                 true => TaskResult::SeveralContents.into(),
                 false => TaskResult::Incomplete.into(),
             };
+        }
+        if let Some(glob) = self.glob.as_deref()
+            && self.failures == 0
+            && self.nodes > 0
+        {
+            context.user.on_event(UserEvent::Expanded {
+                pattern: &glob.pattern,
+                files: 0,
+                bytes: 0,
+                similar: &[],
+                deeper: glob.deeper.as_ref(),
+            });
+            return TaskResult::NotFound.into();
         }
         let similar = self.similar.as_ref();
         context.user.on_event(UserEvent::Missing {
