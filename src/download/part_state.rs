@@ -26,8 +26,8 @@ use std::os::unix::fs::MetadataExt;
 use crate::jobs::{ContentInfo, PieceSet};
 use crate::protocol::PieceLayout;
 
-/// A longer state file is not read to its end. The pieces of a content, each recorded a
-/// few times, need less.
+/// A longer state file is not read to its end. The pieces of a content need less, each of
+/// them recorded and unchecked.
 const MAX_LENGTH: u64 = 4 * 1024 * 1024;
 
 /// What a state file says about a content.

@@ -43,8 +43,8 @@ pub enum Opened {
     Part {
         /// The pieces that are complete and right.
         pieces: PieceSet,
-        /// The pieces that may be right, and must be checked first: nobody knows whether
-        /// they were written before the power failed.
+        /// The pieces that may be right, and must be checked first: somebody may have
+        /// changed them, or they were not written before the power failed.
         unchecked: PieceSet,
     },
 }
