@@ -20,6 +20,17 @@ pub fn fold(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Bytes of a text beyond ASCII whose folding is as much work as a short line.
+const FOLDED_PER_WORK: usize = 4;
+
+/// The work of [`fold`], in short lines.
+pub(crate) fn fold_work(text: &str) -> usize {
+    match text.is_ascii() {
+        true => 0,
+        false => text.len() / FOLDED_PER_WORK,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,6 +45,7 @@ pub use error_code::ErrorCode;
 pub use fields::ParseError;
 pub use file_parts::FileParts;
 pub use fold::fold;
+pub(crate) use fold::fold_work;
 pub use hash::{ContentHash, HashError, HashPrefix, MaybeHash};
 pub use item::{
     ConnectionItem, FileItem, HelpItem, HolderItem, Item, ItemKind, NodeItem, StatsItem,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::protocol::{
     ContentHash, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, NodeItem, Rejection, Request,
-    Sha256Digest, address_group,
+    Sha256Digest, address_group, fold_work,
 };
 use crate::relay::http::{ContentFilter, FoundContent};
 use crate::relay::index::{ContentId, Holder, Minute, Quota, QuotaError};
@@ -56,6 +56,7 @@ impl Relay {
         hash: MaybeHash,
         name: &FileName<'_>,
     ) -> ReadNext {
+        request.reply.add_work(fold_work(name.as_str()));
         let result = self.add_file(request, ContentId::new(size, hash), name);
         request.reply.ok_or_error(result)
     }

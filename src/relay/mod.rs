@@ -36,7 +36,7 @@ pub use trust::{Network, Trust};
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;
-use crate::protocol::{Rejection, Request, ServerKind};
+use crate::protocol::{Rejection, Request, ServerKind, fold_work};
 use crate::relay::cookie::Cookies;
 use crate::relay::datagrams::ReplyLimiter;
 use crate::relay::directory::Directory;
@@ -192,6 +192,7 @@ impl Relay {
             (Request::Digest(name), Some(_)) => self.digest(request, &name),
             (Request::Ping, _) => request.reply.pong(),
             (Request::Search(text), Some(conn)) => {
+                request.reply.add_work(fold_work(text));
                 let (query, options) = (NameQuery::text(text), SearchOptions::default());
                 self.search(request, conn, Search::new(query, options, None))
             }

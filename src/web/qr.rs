@@ -5,10 +5,19 @@ use std::fmt::Write;
 use qrcode::{Color, EcLevel, QrCode};
 
 /// The longest address: a longer one makes a picture that is hard to read, and takes long.
-const MAX_ADDRESS: usize = 1000;
+const MAX_ADDRESS: usize = 300;
+
+/// The least work of a picture, in short lines, and the bytes that add as much as one.
+const PICTURE_WORK: usize = 16;
+const BYTES_PER_WORK: usize = 2;
 
 /// The empty modules around the picture (ISO/IEC 18004, 9.1).
 const MARGIN: usize = 4;
+
+/// The work of [`qr_code`], in short lines.
+pub(crate) fn qr_work(address: &str) -> usize {
+    PICTURE_WORK + address.len().min(MAX_ADDRESS) / BYTES_PER_WORK
+}
 
 /// The address as a QR code, in SVG. None if it is too long.
 pub(crate) fn qr_code(address: &str) -> Option<String> {

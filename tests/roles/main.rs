@@ -15,6 +15,7 @@ mod long_content;
 mod machine;
 mod memory;
 mod node;
+mod node_load;
 #[path = "../shared/processor_time.rs"]
 mod processor_time;
 mod recording_user;

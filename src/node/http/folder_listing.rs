@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 
 use crate::node::share::{ListedFile, Share};
-use crate::protocol::{MaybeHash, fold};
+use crate::protocol::MaybeHash;
 
 /// The most entries of a page.
 pub(super) const PAGE_SIZE: usize = 500;
@@ -14,6 +14,9 @@ pub(super) const PAGE_SIZE: usize = 500;
 /// A folder with more entries is listed in the order of the share's list: to sort its entries
 /// would take the time of others.
 const MAX_SORTED: usize = 4000;
+
+/// Bytes of a name that add as much work as a short line to that of an entry.
+const NAME_BYTES_PER_WORK: usize = 64;
 
 /// The character after the slash: all names in the folder `a` are before `a0`.
 const AFTER_SLASH: char = '0';
@@ -86,22 +89,25 @@ pub(super) enum FolderListing {
 
 impl FolderListing {
     /// Lists the folder `folder`: empty for all of the share, else a name and a slash. The page
-    /// has a number if the folder is sorted, else it begins behind the entry `after`.
+    /// has a number if the folder is sorted, else it begins behind the entry `after`. Returns also
+    /// the work, in short lines.
     pub(super) fn of<S: Share>(
         share: &mut S,
         folder: &str,
         order: SortOrder,
         page: usize,
         after: &str,
-    ) -> Self {
+    ) -> (Self, usize) {
         let mut entries = first_entries(share, folder, "", MAX_SORTED + 1);
+        let work = entries_work(&entries);
         if entries.len() > MAX_SORTED {
             let (entries, next) = entries_after(share, folder, after);
-            return Self::Unsorted { entries, next };
+            let work = work + entries_work(&entries);
+            return (Self::Unsorted { entries, next }, work);
         }
         // All of a share may be empty.
         if entries.is_empty() && !folder.is_empty() {
-            return Self::Missing;
+            return (Self::Missing, 0);
         }
         order.sort(&mut entries);
         let total = entries.len();
@@ -109,19 +115,21 @@ impl FolderListing {
         let last_page = total.div_ceil(PAGE_SIZE).max(1);
         let page = page.clamp(1, last_page);
         let entries = entries.into_iter().skip((page - 1) * PAGE_SIZE);
-        Self::Sorted {
+        let listing = Self::Sorted {
             entries: entries.take(PAGE_SIZE).collect(),
             page,
             last_page,
             totals: (folders, total - folders),
-        }
+        };
+        (listing, work)
     }
 }
 
 impl SortOrder {
     fn sort(self, entries: &mut [FolderEntry]) {
-        // Equal sizes and times stay in the order of the names.
-        entries.sort_by_cached_key(|entry| (entry.file.is_some(), fold(&entry.name).into_owned()));
+        // Equal sizes and times stay in the order of the names. In lower case only: to fold
+        // thousands of names fully would take the time of others.
+        entries.sort_by_cached_key(|entry| (entry.file.is_some(), entry.name.to_lowercase()));
         let files = entries.partition_point(|entry| entry.file.is_none());
         let (folders, files) = entries.split_at_mut(files);
         match (self.key, self.is_descending) {
@@ -145,6 +153,12 @@ impl SortKey {
             (Self::Name, _) | (_, None) => 0,
         }
     }
+}
+
+/// The work of finding and sorting entries, in short lines.
+pub(super) fn entries_work(entries: &[FolderEntry]) -> usize {
+    let of_entry = |entry: &FolderEntry| 1 + entry.name.len() / NAME_BYTES_PER_WORK;
+    entries.iter().map(of_entry).sum()
 }
 
 /// One page of a folder in the order of the list, and from where the next one goes on.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::node::Node;
-use crate::node::http::folder_listing::{FolderEntry, entries_after};
+use crate::node::http::folder_listing::{FolderEntry, entries_after, entries_work};
 use crate::node::http::list::ListSubject;
 use crate::node::requests::NodeRequest;
 use crate::node::share::Share;
@@ -21,6 +21,7 @@ impl<S: Share> Node<S> {
     ) -> ReadNext {
         let after = http.parameter("after").unwrap_or_default();
         let (entries, next) = entries_after(&mut self.share, folder, &after);
+        request.reply.add_work(entries_work(&entries));
         if entries.is_empty() && after.is_empty() && !folder.is_empty() {
             return request.reply.not_found();
         }

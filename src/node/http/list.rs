@@ -45,7 +45,9 @@ impl<S: Share> Node<S> {
         let order = SortOrder::of(http);
         let page = http.parameter("page").and_then(|page| page.parse().ok());
         let after = http.parameter("after").unwrap_or_default();
-        let listing = FolderListing::of(&mut self.share, folder, order, page.unwrap_or(1), &after);
+        let (listing, work) =
+            FolderListing::of(&mut self.share, folder, order, page.unwrap_or(1), &after);
+        request.reply.add_work(work);
         let subject = ListSubject::Folder(folder);
         let list = match listing {
             FolderListing::Missing => return request.reply.not_found(),

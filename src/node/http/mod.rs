@@ -108,6 +108,7 @@ impl<S: Share> Node<S> {
     ) -> ReadNext {
         let is_root = folder.is_empty();
         if let Some(search) = ShareSearch::of(http).filter(|_| is_root) {
+            request.reply.add_work(search.parse_work());
             self.begin_task(request, task, HttpWork::Search(Box::new(search)))
         } else if http.has_parameter("tar") {
             self.http_archive(request, task, folder)
@@ -199,6 +200,7 @@ fn qr_code<S: Share>(
     folder: &str,
 ) -> ReadNext {
     let address = format!("http://{}/{}", http.host, text::path(folder));
+    request.reply.add_work(web::qr_work(&address));
     let Some(picture) = web::qr_code(&address) else {
         return request.reply.not_found();
     };

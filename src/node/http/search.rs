@@ -7,12 +7,14 @@ use crate::node::http::folder_listing::{FolderEntry, PAGE_SIZE};
 use crate::node::http::json::json_list;
 use crate::node::http::list::{FileList, ListSubject};
 use crate::node::share::Share;
-use crate::protocol::fold;
+use crate::protocol::{fold, fold_work};
 use crate::session::http::{Document, HttpRequest};
 use crate::web::text;
 
-/// The names that are compared in one turn.
+/// The names in ASCII that are compared in one turn: of others less, because to fold them is work.
 const NAMES_PER_TURN: usize = 2000;
+/// Names in ASCII whose comparison is as much work as a short line.
+const NAMES_PER_WORK: usize = 16;
 
 /// A search that has not looked at all names yet. Upper and lower case are the same to it, as
 /// to a search at the relay.
@@ -42,16 +44,23 @@ impl ShareSearch {
         })
     }
 
-    /// Compares some names. Returns whether the search is complete.
-    pub(super) fn step<S: Share>(&mut self, share: &mut S) -> bool {
+    /// The work of [`ShareSearch::of`], in short lines.
+    pub(super) fn parse_work(&self) -> usize {
+        fold_work(&self.text)
+    }
+
+    /// Compares some names. Returns whether the search is complete, and the work in short lines.
+    pub(super) fn step<S: Share>(&mut self, share: &mut S) -> (bool, usize) {
         let start = std::mem::take(&mut self.start);
-        let mut room = NAMES_PER_TURN;
+        let (mut room, mut spent) = (NAMES_PER_TURN, 0);
         share.visit_files(&start, &mut |file| {
             if room == 0 {
                 file.name.clone_into(&mut self.start);
                 return false;
             }
-            room -= 1;
+            let work = 1 + NAMES_PER_WORK * fold_work(file.name);
+            room = room.saturating_sub(work);
+            spent += work;
             if self.folded.find(fold(file.name).as_bytes()).is_some() {
                 self.found.push(FolderEntry {
                     name: file.name.to_owned(),
@@ -61,7 +70,7 @@ impl ShareSearch {
             // One more than the page shows whether there is another page.
             self.found.len() <= PAGE_SIZE
         });
-        self.start.is_empty()
+        (self.start.is_empty(), spent / NAMES_PER_WORK)
     }
 
     /// The result of a complete search.

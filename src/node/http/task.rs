@@ -76,7 +76,9 @@ impl<S: Share> Node<S> {
     ) -> ReadNext {
         match &mut task.work {
             HttpWork::Search(search) => {
-                if search.step(&mut self.share) {
+                let (is_complete, work) = search.step(&mut self.share);
+                request.reply.add_work(work);
+                if is_complete {
                     return request.reply.document(&search.document());
                 }
             }

@@ -17,7 +17,7 @@ pub(super) use contents::{ContentFilter, FoundContent};
 use log::debug;
 
 use crate::escaped::Escaped;
-use crate::protocol::{FileName, MAX_LISTED_FILES, Verb};
+use crate::protocol::{FileName, MAX_LISTED_FILES, Verb, fold_work};
 use crate::relay::http::choices::choose;
 use crate::relay::index::{NameQuery, Search, SearchOptions, SearchResult};
 use crate::relay::{Relay, RelayRequest};
@@ -226,6 +226,7 @@ impl Relay {
         };
         let after = http.parameter("after").map(|after| after.as_ref().into());
         await_search(request, AnswerForm::Json);
+        request.reply.add_work(fold_work(&text));
         let search = Search::new(NameQuery::parse(&text), options, after);
         Ok(self.search(request, conn, search))
     }
@@ -250,6 +251,7 @@ impl Relay {
             text: text.to_owned(),
             after: after.as_deref().map(ToOwned::to_owned),
         };
+        request.reply.add_work(fold_work(text));
         let search = Search::new(NameQuery::parse(text), options, after.map(Box::from));
         await_search(request, AnswerForm::Page(query));
         self.search(request, conn, search)

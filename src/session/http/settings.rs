@@ -51,12 +51,14 @@ impl HttpSettings {
 /// use, and what routers use besides.
 const LOCAL_DOMAINS: [&str; 5] = ["local", "home.arpa", "internal", "lan", "localdomain"];
 
-/// A host without its port.
+/// The digits of the longest port.
+const MAX_PORT_DIGITS: usize = 5;
+
+/// A host without its port. What is too long for a port stays: it would be copied into pages.
 fn without_port(host: &str) -> &str {
     let digits = host.bytes().rev().take_while(u8::is_ascii_digit).count();
-    host[..host.len() - digits]
-        .strip_suffix(':')
-        .unwrap_or(host)
+    let name = host[..host.len() - digits].strip_suffix(':');
+    name.filter(|_| digits <= MAX_PORT_DIGITS).unwrap_or(host)
 }
 
 #[cfg(test)]
@@ -95,6 +97,8 @@ mod tests {
             "127.0.0.1.evil.org",
             "x.files.example.org",
             ":80",
+            "127.0.0.1:000080",
+            "localhost:123456",
         ] {
             assert!(!settings.allows_host(host), "{host}");
         }

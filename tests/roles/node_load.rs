@@ -1,0 +1,78 @@
+//! Requests of strangers that could hold up everybody else at a node.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use peerline::node::{Node, Registrar};
+use peerline::protocol::{ClaimedIp, Port};
+use peerline::role::{ConnId, Context, Input, Output, Role, Traffic};
+
+use crate::memory::{Entry, Files, Memory};
+use crate::processor_time::processor_time;
+
+/// Entries of a folder that is sorted.
+const ENTRIES: usize = 4000;
+
+/// A node with a file of 3 bytes, and a folder of files with these letters in their names.
+fn node(letters: &str) -> Node<Memory> {
+    let files = Rc::new(RefCell::new(Files::watched()));
+    files.borrow_mut().change(|entries| {
+        let names = (0..ENTRIES).map(|number| format!("big/{letters}{number:05}"));
+        let all = names.chain(["small/file".into()]);
+        entries.extend(all.map(|name| (name, Entry::Small("abc".into()))));
+    });
+    let now = Instant::now();
+    let relay: SocketAddr = ([192, 0, 2, 1], 4000).into();
+    let port = Port::new(40_001).expect("it is not zero");
+    let registrar = Registrar::new(vec![relay], ClaimedIp::Source, port, 1, now);
+    Node::new(Memory::new(files), vec![registrar], 10, now, |_| {})
+}
+
+/// The time that a request takes in one turn, and the work that the node counts for it.
+fn handle(node: &mut Node<Memory>, target: &str) -> (Duration, usize) {
+    let head = format!("HEAD {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let peer = "127.0.0.1:5000".parse().expect("an address");
+    let mut session = node.on_accept(peer);
+    let mut out = Output::default();
+    let began = processor_time();
+    let mut context = Context {
+        now: Instant::now(),
+        wall_clock: SystemTime::UNIX_EPOCH,
+        traffic: &Traffic::default(),
+        out: &mut out,
+    };
+    let conn = ConnId { slot: 0, serial: 0 };
+    let input = Input::HttpHead(head.as_bytes());
+    node.on_input(&mut context, conn, peer, &mut session, input);
+    (processor_time().saturating_sub(began), out.take_work())
+}
+
+#[test]
+fn work_that_no_byte_shows_counts() {
+    let mut node = node("é");
+    let mut work = |target| handle(&mut node, target).1;
+    assert_eq!(work("/small/file"), 0);
+    assert_eq!(work("/small/"), 1);
+    for order in ["/big/", "/big/?sort=size", "/big/?sort=date&page=8"] {
+        assert_eq!(work(order), ENTRIES, "{order}");
+    }
+    assert_eq!(work("/big/?json"), 500);
+    // The address is http://localhost/small/.
+    assert_eq!(work("/small/?qr"), 16 + 23 / 2);
+    // A step of a search folds a bounded number of bytes.
+    let search = work("/?search=none");
+    assert!((100..200).contains(&search), "{search}");
+}
+
+#[test]
+fn names_beyond_ascii_do_not_make_a_turn_long() {
+    let (mut ascii, mut other) = (node(&"x".repeat(60)), node(&"é".repeat(30)));
+    for target in ["/big/", "/?search=none"] {
+        let shortest = |node: &mut Node<Memory>| (0..5).map(|_| handle(node, target).0).min();
+        let (ascii, other) = (shortest(&mut ascii), shortest(&mut other));
+        let (ascii, other) = ascii.zip(other).expect("several attempts");
+        assert!(other < 5 * ascii, "{target}: {ascii:?}, {other:?}");
+    }
+}
