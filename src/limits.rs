@@ -96,7 +96,8 @@ impl Default for Timeouts {
 #[derive(Clone, Copy, Default, Debug, clap::Args)]
 #[command(next_help_heading = "Rates")]
 pub struct RateLimits {
-    /// Send and receive no more content than this per second, such as 20M or 1.5MiB
+    /// Send and receive no more content than this per second, such as 500k, 20M or 1.5MiB; M is
+    /// MiB, MB is 10^6 bytes
     #[arg(long, value_name = "RATE", value_parser = bytes_per_second, global = true)]
     pub limit_rate: Option<u64>,
     /// The same for each peer: an address that fetches, or a node that sends
@@ -155,6 +156,9 @@ pub struct JobLimits {
     /// A limit of ours delays what nodes send; see [`RateLimits`].
     #[arg(skip)]
     pub is_rate_limited: bool,
+    /// The limit in bytes per second, if all nodes together have one.
+    #[arg(skip)]
+    pub rate: Option<u64>,
 }
 
 impl JobLimits {
@@ -167,6 +171,7 @@ impl JobLimits {
         Self {
             sources: self.sources.min(sources.unwrap_or(usize::MAX)),
             is_rate_limited,
+            rate: rates.limit_rate,
             ..self
         }
     }

@@ -42,8 +42,8 @@ pub(super) struct AccessArgs {
     /// Maximum number of wrong secrets per second from one address
     #[arg(long, value_name = "N", default_value = "5", value_parser = integer::<u32>(1..))]
     guess_rate: u32,
-    /// File with the ids that may fetch from a node, or register with a relay, one per line; a #
-    /// starts a comment. The server reads the file again on SIGHUP
+    /// File with the only ids that are let in, one per line; a # starts a comment. The server
+    /// reads the file again on SIGHUP
     #[arg(long, value_name = "FILE")]
     allow_ids: Option<PathBuf>,
     /// File with the ids that are refused, in the same form. With either file, clients must show

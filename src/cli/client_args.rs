@@ -64,8 +64,8 @@ unknown command | grep locate | the command is search TEXT";
 pub(super) struct ClientArgs {
     #[command(flatten)]
     pub(super) relay: RelayAddressArgs,
-    /// Fetch from this node, and list its files, without a relay: HOST:PORT, or HOST and PORT as
-    /// two words
+    /// Use no relay: fetch from this node, and list its files. HOST:PORT, or HOST and PORT as two
+    /// words
     #[arg(long, value_name = "NODE", value_parser = node_host, global = true,
           conflicts_with_all = ["udp", "more_relays"])]
     pub(super) from: Option<HostPort>,
@@ -98,7 +98,8 @@ pub(super) struct ReporterArgs {
     /// Print only results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
-    /// Log at level debug, and print each step of many files, such as the nodes that are asked
+    /// Log at level debug. When many files are fetched, print each step: which node is asked, and
+    /// what it answers
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
     /// Print results as JSON, one object per line: to stdout, or to stderr if file contents

@@ -26,8 +26,7 @@ const HEADING: &str = "Local network";
 #[derive(clap::Args)]
 #[command(next_help_heading = HEADING)]
 pub(super) struct AnnounceArgs {
-    /// Announce the server by mDNS on the networks where it listens, so that `auto` finds it. A
-    /// node that is announced needs no relay: leave the address out
+    /// Announce the server by mDNS on the networks where it listens, so that `auto` finds it
     #[arg(long)]
     announce: bool,
     /// Announce it only on this interface; may be repeated

@@ -22,7 +22,8 @@ pub(super) const MAX_DOWNLOADS: usize = 16;
 #[derive(clap::Args)]
 pub(super) struct GetArgs {
     /// Names of files; folders that end with a slash, such as docs/; or globs in quotes, such
-    /// as '*.txt' or 'docs/**'
+    /// as '*.txt' or 'docs/**'. `*` stops at a slash, `**` does not. Without -o and -d, named
+    /// files go to stdout, and those of folders and globs are saved below the present folder
     #[arg(value_name = "NAME", required_unless_present_any = ["input", "all"],
           value_parser = values::file_pattern)]
     pub(super) names: Vec<FilePattern>,
@@ -39,8 +40,7 @@ pub(super) struct GetArgs {
     /// Save to this file; - is stdout
     #[arg(short, long, value_name = "FILE", conflicts_with = "dir")]
     pub(super) output: Option<PathBuf>,
-    /// Save into this folder, under the names of the files. Folders and globs are saved into
-    /// the present folder unless you name another one
+    /// Save into this folder, under the names of the files
     #[arg(short, long, value_name = "DIR")]
     pub(super) dir: Option<PathBuf>,
     /// Create the folder of --dir if there is none

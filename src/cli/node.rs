@@ -49,7 +49,10 @@ Shares a folder in a Peerline network.
   peer-node 127.0.0.1:8888 --share DIR --port 9001
   printf 'GET hello.txt\\n' | nc -N 127.0.0.1 9001
 
-The node registers with the relay. Then it serves files to everybody who connects.
+The node registers with the relay. Then it serves files to everybody who connects. It encrypts \
+its connections to the relay by the same rule as a client. With --announce, it needs no relay: \
+leave the address out.
+
 peer-node id prints the id of its key.";
 
 /// See [`crate::cli::usage::parse`].
@@ -82,7 +85,8 @@ pub(super) struct NodeArgs {
     /// Do not keep hashes; each start computes them again
     #[arg(long, conflicts_with = "hash_cache")]
     no_hash_cache: bool,
-    /// Address to listen on [default: the local address from which the relay is reached]
+    /// Address to listen on [default: the local address from which the relay is reached; without
+    /// a relay, 0.0.0.0]
     #[arg(long, value_name = "ADDR", value_parser = values::ip)]
     listen: Option<IpAddr>,
     /// Port to listen on; 0 lets the system choose

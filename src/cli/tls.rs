@@ -30,8 +30,7 @@ pub(super) fn required(what: &str, mode: TlsMode, is_udp: bool) -> Result<TlsMod
 #[derive(clap::Args)]
 #[command(next_help_heading = "TLS")]
 pub(super) struct ServerTlsArgs {
-    /// Encrypted connections: off, auto or required. With auto, clients may encrypt or not, and a
-    /// node encrypts its own connections to a relay by the same rule as a client
+    /// Encrypted connections: off, auto or required. With auto, clients may encrypt or not
     #[arg(long, value_name = "MODE", default_value = "auto", value_parser = TlsMode::from_str)]
     tls: TlsMode,
     #[command(flatten)]

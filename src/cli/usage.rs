@@ -18,6 +18,12 @@ use crate::cli::{Exit, StartupError, values};
 use crate::stdio::Stdout;
 use crate::system_error::Reason;
 
+/// The end of each help. docs/exit-codes.md has all codes.
+const EXIT_CODES: &str = "\
+Exit codes: 0 success, 1 not found, 2 wrong command line, 3 no relay, 4 broken off, \
+5 not found at the nodes that could be asked, 6 cannot save or print, 7 to 11 cannot start or stop, \
+12 several or wrong contents, 130 interrupted; docs/exit-codes.md explains them.";
+
 /// Parses the command line of the process. `words` are its words without the name of
 /// the program. If the user asks for help or version, the process exits.
 ///
@@ -66,7 +72,8 @@ fn parse_words<P: Parser>(words: Vec<OsString>, hints: &str) -> Result<P, clap::
     }
     // Each command has the flags of all commands from here on.
     program.build();
-    let mut program = hide_flags(program, hints);
+    let program = hide_flags(program, hints).mut_subcommands(with_exit_codes);
+    let mut program = with_exit_codes(program);
     let matches = program.try_get_matches_from_mut(words)?;
     if is_direct && matches.value_source("relay") == Some(ValueSource::CommandLine) {
         let mut error = clap::Error::new(ErrorKind::ArgumentConflict).with_cmd(&program);
@@ -76,6 +83,15 @@ fn parse_words<P: Parser>(words: Vec<OsString>, hints: &str) -> Result<P, clap::
         return Err(error);
     }
     P::from_arg_matches(&matches).map_err(|error| error.format(&mut program))
+}
+
+/// The help ends with the exit codes.
+fn with_exit_codes(program: Command) -> Command {
+    let text = match program.get_after_help() {
+        Some(text) => format!("{text}\n\n{EXIT_CODES}"),
+        None => EXIT_CODES.to_owned(),
+    };
+    program.after_help(text)
 }
 
 fn hide_flags(program: Command, hints: &str) -> Command {

@@ -34,7 +34,10 @@ impl VerifyArgs {
     pub(super) fn task(self) -> Result<(Task, Option<Destination>), StartupError> {
         let path = Escaped(self.file.as_os_str().as_encoded_bytes());
         if !self.file.is_file() {
-            let text = format!("{path} is no file on this computer; verify FILE NAME checks one");
+            let text = match self.file.is_dir() {
+                true => format!("{path} is a folder: name the files"),
+                false => format!("{path} is no file on this computer; verify FILE NAME checks one"),
+            };
             return Err(StartupError::usage(text));
         }
         let own_name = || pattern_of(&self.file);

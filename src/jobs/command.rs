@@ -81,7 +81,7 @@ pub enum PromptCommand<'a> {
     /// List the connections to the node. Only a node can.
     Connections,
     /// Break off the download of this number. Only a node can.
-    Cancel(u64),
+    Cancel(Option<u64>),
     /// Show the state at each relay. Only a node can.
     Status,
     /// This command takes no argument, and was given one.
@@ -104,8 +104,7 @@ impl<'a> PromptCommand<'a> {
             "" => Self::Empty,
             "get" => GetCommand::parse(rest).map_or_else(Self::Invalid, Self::Get),
             "ls" if matches!(rest, "-l" | "--long") => Self::Search(FileSearch::all(true)),
-            "nodes" | "who" | "jobs" | "status" | "connections" | "ls" | "help" | "HELP" | "?"
-            | "quit" | "exit"
+            "nodes" | "who" | "jobs" | "status" | "connections" | "ls" | "quit" | "exit"
                 if !rest.is_empty() =>
             {
                 Self::UnexpectedArgument
@@ -130,10 +129,7 @@ impl<'a> PromptCommand<'a> {
             "jobs" => Self::Jobs,
             "status" => Self::Status,
             "connections" => Self::Connections,
-            "cancel" => rest.parse().map_or_else(
-                |_| invalid(&"usage: cancel N; jobs lists the numbers"),
-                Self::Cancel,
-            ),
+            "cancel" => Self::Cancel(rest.parse().ok()),
             "unshare" => FileName::parse(rest).map_or_else(|error| invalid(&error), Self::Unshare),
             "reply" => match Text::parse(rest) {
                 Ok(text) => Self::Reply(text.into_owned()),
@@ -142,9 +138,8 @@ impl<'a> PromptCommand<'a> {
             "chat" => Self::chat(rest),
             "help" | "HELP" | "?" => Self::Help,
             "quit" | "exit" => Self::Quit,
-            _ => {
-                GetCommand::bare(line, is_near_command(word)).map_or_else(Self::Invalid, Self::Get)
-            }
+            _ => GetCommand::bare(line, near_command(word).is_some())
+                .map_or_else(Self::Invalid, Self::Get),
         }
     }
 
@@ -159,6 +154,10 @@ impl<'a> PromptCommand<'a> {
             Self::Help => (UserEvent::Help(help), TaskResult::Success),
             Self::UnexpectedArgument => (unknown("takes no argument"), TaskResult::Usage),
             Self::Invalid(error) => (UserEvent::InvalidCommand(error), TaskResult::Usage),
+            Self::Cancel(_) => (
+                unknown("is a command for the console of a node, and ctrl-C stops a transfer here"),
+                TaskResult::Usage,
+            ),
             _ => (
                 unknown("is a command for the console of a node"),
                 TaskResult::Usage,
@@ -191,11 +190,12 @@ impl<'a> PromptCommand<'a> {
     }
 }
 
-/// Whether a word differs from a command only in case, in one letter, or in two letters
+/// The command from which a word differs only in case, in one letter, or in two letters
 /// that have changed places. Almost every short word is near `ls`.
-fn is_near_command(word: &str) -> bool {
+#[must_use]
+pub fn near_command(word: &str) -> Option<&'static str> {
     let word: Vec<char> = word.to_lowercase().chars().collect();
-    COMMAND_WORDS.iter().any(|command| {
+    COMMAND_WORDS.into_iter().find(|command| {
         let command: Vec<char> = command.chars().collect();
         let is_same = |(a, b): &(&char, &char)| a == b;
         let start = word.iter().zip(&command).take_while(is_same).count();

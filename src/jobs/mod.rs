@@ -42,7 +42,7 @@ mod wanted_file;
 mod words;
 
 pub use choice::{Choice, ChoiceResult, Choices};
-pub use command::{COMMAND_WORDS, HELP, PromptCommand};
+pub use command::{COMMAND_WORDS, HELP, PromptCommand, near_command};
 pub use connection::{JobConnection, RunsJobs};
 pub use content::{
     ContentInfo, DiscardedContent, Opened, PieceSet, StoreError, StoredContent, StoredPart,

@@ -61,6 +61,8 @@ pub(super) struct PieceDownload {
     /// The stored pieces that are being checked, and when the next results are taken.
     unchecked: PieceSet,
     was_checked: bool,
+    /// How many of the checked pieces were wrong.
+    wrong_stored: usize,
     next_check: Option<Instant>,
     transfers: Vec<Transfer>,
     /// Set as long as the size is not checked, if nodes announce several sizes for the hash:
@@ -129,6 +131,7 @@ impl PieceDownload {
             pieces,
             unchecked: PieceSet::default(),
             was_checked: false,
+            wrong_stored: 0,
             next_check: None,
             transfers: Vec::new(),
             size_deadline: None,

@@ -51,6 +51,8 @@ impl Show {
         answer: Result<RelayAnswer, Failure<'_>>,
     ) -> JobStep {
         let user = &mut context.user;
+        let has_text = matches!(query, Query::Files(text) if !text.is_empty());
+        let is_search = has_text || self.matcher.is_some();
         let shown = match (answer, self.error.take()) {
             (Err(failure), _) => {
                 if let Query::Files(_) = query {
@@ -67,12 +69,21 @@ impl Show {
                 };
             }
             (Ok(_), Some(error)) => Err(error),
-            (Ok(RelayAnswer::Nodes(nodes)), _) => user.show(Listing::Nodes(&nodes)),
+            (Ok(RelayAnswer::Nodes(nodes)), _) => {
+                if nodes.is_empty() && matches!(query, Query::Listeners) {
+                    user.on_event(UserEvent::NoResult("nobody listens"));
+                }
+                user.show(Listing::Nodes(&nodes))
+            }
             (Ok(RelayAnswer::Holders(holders)), _) if holders.is_empty() => {
                 user.on_event(UserEvent::RelayFailed(query, &Failure::NoHolder));
                 return TaskResult::NotFound.into();
             }
             (Ok(RelayAnswer::Holders(holders)), _) => user.show(Listing::Holders(&holders)),
+            (Ok(RelayAnswer::EndOfFiles), _) if is_search && self.shown_files == 0 => {
+                user.on_event(UserEvent::NoResult("no file matches"));
+                return TaskResult::NotFound.into();
+            }
             (Ok(RelayAnswer::EndOfFiles), _) => user.show(Listing::EndOfFiles(self.shown_files)),
             (Ok(RelayAnswer::Relay(_)), _) => Ok(()),
             (Ok(RelayAnswer::Sent), _) => {
@@ -82,10 +93,7 @@ impl Show {
                 Ok(())
             }
         };
-        let has_text = matches!(query, Query::Files(text) if !text.is_empty());
-        let is_search = has_text || self.matcher.is_some();
         match shown {
-            Ok(()) if is_search && self.shown_files == 0 => TaskResult::NotFound.into(),
             Ok(()) => TaskResult::Success.into(),
             Err(error) if error.is_reader_gone => JobStep::Finish(JobResult::ReaderGone),
             Err(error) => {

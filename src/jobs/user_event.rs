@@ -44,6 +44,8 @@ pub enum UserEvent<'a> {
         /// How that was seen.
         failure: &'a Failure<'a>,
     },
+    /// An answer has no line: why, for a person who sees none.
+    NoResult(&'static str),
     /// An answer cannot be shown.
     NotShown(&'a StoreError),
     /// The node that is asked instead of a relay has not answered.
@@ -153,16 +155,27 @@ pub enum UserEvent<'a> {
         /// The part.
         part: &'a StoredPart,
     },
-    /// A file is not complete. Nothing of it stays: without a hash, no later download could
-    /// check it.
+    /// A file is not complete. Nothing of it stays.
     NoPartStored {
         /// The file.
         name: &'a FileName<'a>,
+        /// Whether no piece was complete. Else the hash is not known, and no later download
+        /// could check a part.
+        hash_is_known: bool,
     },
     /// No node knows a hash of the file, and none without a hash is wanted.
     NoHash {
         /// The file.
         name: &'a FileName<'a>,
+    },
+    /// Wrong pieces of the user's file were replaced.
+    Repaired {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// How many pieces were wrong.
+        wrong: usize,
+        /// How many pieces the file has.
+        pieces: usize,
     },
     /// The file with this content is there already.
     UpToDate {

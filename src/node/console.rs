@@ -175,6 +175,19 @@ impl Console {
         self.prompt();
     }
 
+    /// Breaks off a download.
+    fn cancel(&mut self, connector: &mut Connector<'_, impl RunsJobs>, number: Option<u64>) {
+        let Some(number) = number else {
+            return self.answer_with(Err("usage: cancel N; jobs lists the numbers".into()));
+        };
+        let was_running = self.jobs.cancel(connector.out, number);
+        self.take_finished_jobs(connector);
+        self.answer_with(match was_running {
+            true => Ok(format!("{number}: broken off")),
+            false => Err("no such download; jobs lists the numbers".into()),
+        });
+    }
+
     /// Lists the files that are being fetched.
     fn list_jobs(&mut self) {
         let downloads = self.jobs.downloads();
@@ -277,14 +290,7 @@ impl<S: Share> Node<S> {
             )),
             PromptCommand::Jobs => console.list_jobs(),
             PromptCommand::Connections => context.out.report_connections(),
-            PromptCommand::Cancel(number) => {
-                let was_running = console.jobs.cancel(connector.out, number);
-                console.take_finished_jobs(&mut connector);
-                console.answer_with(match was_running {
-                    true => Ok(format!("{number}: broken off")),
-                    false => Err("no such download; jobs lists the numbers".into()),
-                });
-            }
+            PromptCommand::Cancel(number) => console.cancel(&mut connector, number),
             PromptCommand::Quit => context.out.stop_gracefully(),
             other => {
                 other.report(line, HELP, console.jobs.user());

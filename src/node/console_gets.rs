@@ -103,7 +103,7 @@ impl Console {
                     self.refuse(name, "is being fetched already");
                     continue;
                 }
-                FilePattern::Name(_) => {}
+                FilePattern::Name(_) | FilePattern::Announced(_) => {}
                 _ => self.start_batch(),
             }
             self.queue.push(pattern, command.hash);

@@ -8,8 +8,9 @@ use indicatif::DecimalBytes;
 use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
-use crate::jobs::{Failure, FilePattern, Offer, PeerSource, Query, Selection, UserEvent};
+use crate::jobs::{Failure, Offer, PeerSource, Query, Selection, UserEvent};
 use crate::protocol::{ErrorCode, FileName, NodeAddress};
+use crate::terminal::expansion_text::{self, did_you_mean};
 
 /// Nodes of the relay's list, and contents of a name, that are printed.
 const MAX_PRINTED: usize = 16;
@@ -40,6 +41,7 @@ pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
 pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
     Some(match event {
         UserEvent::NotShown(why) => why.to_string(),
+        UserEvent::NoResult(text) => (*text).to_owned(),
         UserEvent::RelayFailed(query, failure) => relay_failed(query, failure),
         UserEvent::NoAnswer(node, failure) => no_answer(*node, failure),
         UserEvent::NoNodes { failure, .. } => no_list(failure),
@@ -101,10 +103,18 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
             "{}: incomplete: {shown} of {size} bytes were printed",
             escaped(name)
         ),
-        UserEvent::NoPartStored { name } => format!(
-            "{}: nothing is kept: no node knows its hash, so a part of it could not be checked",
-            escaped(name)
-        ),
+        UserEvent::NoPartStored {
+            name,
+            hash_is_known,
+        } => {
+            let name = escaped(name);
+            match hash_is_known {
+                true => format!("nothing is kept: no piece of {name} was complete"),
+                false => format!(
+                    "{name}: nothing is kept: no node knows its hash, so a part of it could not be checked"
+                ),
+            }
+        }
         UserEvent::StoreError { name, error } => format!("{}: {error}", escaped(name)),
         UserEvent::NodeFailed(node, failure) => format!("  {}: {failure}", node_text(*node)),
         UserEvent::TryingNode {
@@ -116,26 +126,7 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::NotFound { is_last: true, .. } => "  not found".into(),
         UserEvent::NotFound { node, .. } => format!("  {}: not found", node_text(*node)),
         UserEvent::Found { size, .. } => format!("  found: {}", DecimalBytes(*size)),
-        UserEvent::Expanded {
-            pattern,
-            files: 0,
-            deeper: Some(deeper),
-            ..
-        } => {
-            let deeper = deeper.to_string();
-            expanded(pattern, 0, 0)
-                + &format!(
-                    "; '{}' does: ** also matches slashes",
-                    Escaped::text(&deeper)
-                )
-        }
-        UserEvent::Expanded {
-            pattern,
-            files,
-            bytes,
-            similar,
-            ..
-        } => expanded(pattern, *files, *bytes) + &did_you_mean(similar),
+        UserEvent::Expanded { .. } => expansion_text::text(event)?,
         UserEvent::SentBytes(node, bytes) => {
             format!("  {} from {}", DecimalBytes(*bytes), node_text(*node))
         }
@@ -179,6 +170,22 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
                 security(*is_encrypted)
             )
         }
+        UserEvent::Repaired {
+            name,
+            wrong,
+            pieces,
+        } => {
+            let have = if *wrong == 1 {
+                "was wrong and has"
+            } else {
+                "were wrong and have"
+            };
+            let pieces = Counted(*pieces as u64, "piece");
+            format!(
+                "{}: {wrong} of {pieces} {have} been replaced",
+                escaped(name)
+            )
+        }
         UserEvent::Checking { unknown, size, .. } => {
             format!("  checking {} % of it", percent(*unknown, *size))
         }
@@ -197,23 +204,6 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
         ),
         _ => return None,
     })
-}
-
-fn expanded(of: &FilePattern, files: usize, bytes: u64) -> String {
-    let pattern = of.to_string();
-    let pattern = Escaped::text(&pattern);
-    match files {
-        0 if matches!(of, FilePattern::Announced(_)) => format!(
-            "{pattern} is no command, and no node has announced such a file; help lists the commands"
-        ),
-        0 if matches!(of, FilePattern::Glob(_)) => format!("no file matches {pattern}"),
-        0 => format!("{pattern}: no node has announced such a file"),
-        files => format!(
-            "{pattern}: {}, {}",
-            Counted(files as u64, "file"),
-            DecimalBytes(bytes)
-        ),
-    }
 }
 
 /// The size of the relay's list, and on request its first nodes.
@@ -291,18 +281,6 @@ fn missing(name: &FileName<'_>, nodes: usize, failed: usize, untried: usize) -> 
              --max-failures sets the limit"
         ),
         (_, failed) => format!("{name}: not found, {failed} of {counted} failed"),
-    }
-}
-
-/// A name that looks the same can be copied: it has other characters.
-fn did_you_mean(similar: &[String]) -> String {
-    match similar {
-        [] => String::new(),
-        names => {
-            let names: Vec<_> = names.iter().map(|name| Escaped::text(name)).collect();
-            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
-            format!("; did you mean: {}", names.join(", "))
-        }
     }
 }
 

@@ -63,6 +63,13 @@ fn file_event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::UpToDate { name, size } => {
             json!({"name": name.as_str(), "size": size, "up to date": true})
         }
+        UserEvent::Repaired {
+            name,
+            wrong,
+            pieces,
+        } => {
+            json!({"name": name.as_str(), "replaced pieces": wrong, "pieces": pieces})
+        }
         UserEvent::Checking {
             name,
             unknown,
@@ -84,7 +91,7 @@ fn file_failure(event: &UserEvent<'_>) -> Option<Value> {
             let (name, stored, size) = (name.as_str(), part.stored, part.size);
             json!({"name": name, "error": "incomplete", "stored": stored, "size": size})
         }
-        UserEvent::NoPartStored { name } => {
+        UserEvent::NoPartStored { name, .. } => {
             json!({"name": name.as_str(), "error": "incomplete", "stored": 0})
         }
         UserEvent::NoHash { name } => {

@@ -5,6 +5,7 @@ mod batch;
 mod command_output;
 mod completion;
 mod event_text;
+mod expansion_text;
 mod history;
 mod json;
 mod json_progress;

@@ -158,17 +158,16 @@ impl Screen {
     }
 
     fn json_event(&mut self, event: &UserEvent<'_>) -> Option<serde_json::Value> {
-        match event {
-            UserEvent::Progress {
-                job,
-                received,
-                size,
-            } => {
-                let progress = (*received, *size);
-                self.json_progress.advance(*job, progress, Instant::now())
-            }
-            event => json::event(event),
-        }
+        let UserEvent::Progress {
+            job,
+            received,
+            size,
+        } = *event
+        else {
+            return json::event(event);
+        };
+        self.json_progress
+            .advance(job, (received, size), Instant::now())
     }
 
     /// A transfer has ended.
@@ -256,6 +255,7 @@ impl User for Screen {
                 | UserEvent::SourceAnswered { .. }
                 | UserEvent::StrangerPassedOver { .. },
             ) => verbose,
+            (_, UserEvent::NoResult(_)) => self.stdout_is_terminal,
             (Style::Human { quiet, verbose, .. }, _) => {
                 let is_step = verbose && is_progress;
                 is_step || !(is_counted || quiet && is_progress)
@@ -267,8 +267,7 @@ impl User for Screen {
                 | UserEvent::UpToDate { .. },
             ) => true,
             // The result is reported when all nodes have been tried.
-            (Style::Console, UserEvent::NodeFailed(..)) => false,
-            (Style::Console, _) => !is_progress,
+            (Style::Console, event) => !is_progress && !matches!(event, UserEvent::NodeFailed(..)),
         };
         if is_printed {
             self.print_event(&event);

@@ -104,6 +104,12 @@ impl User for RecordingUser {
             UserEvent::NoNodes { name, failure } => {
                 format!("no list of nodes for {name}: {failure}")
             }
+            UserEvent::Repaired {
+                name,
+                wrong,
+                pieces,
+            } => format!("{name}: {wrong} of {pieces} pieces replaced"),
+            UserEvent::NoResult(text) => format!("no result: {text}"),
             UserEvent::UpToDate { name, size } => format!("{name} is there, {size} bytes"),
             UserEvent::BatchStarted { files } => format!("several files, {files} of them named"),
             UserEvent::BatchGrown { files } => format!("{files} more"),
@@ -140,7 +146,7 @@ impl User for RecordingUser {
                 let number = number.unwrap_or_default();
                 format!("asking {node} for {name} ({number} of {of})")
             }
-            UserEvent::NoPartStored { name } => format!("nothing of {name} is kept"),
+            UserEvent::NoPartStored { name, .. } => format!("nothing of {name} is kept"),
             UserEvent::SentBytes(node, bytes) => format!("{bytes} bytes from {node}"),
             UserEvent::NotFound { node, .. } => format!("{node} does not have it"),
             UserEvent::NodeFailed(node, failure) => format!("{node} failed: {failure}"),

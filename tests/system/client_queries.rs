@@ -107,7 +107,7 @@ fn on_a_terminal_sizes_have_units() {
         assert!(text.contains(&node.wire_address()), "{text:?}");
     }
     let (text, code) = shown(&["search", "nothing"]);
-    assert!(text.ends_with("0 files\r\n"), "{text:?}");
+    assert!(text.ends_with("no file matches\r\n"), "{text:?}");
     assert_eq!(code, 1);
 }
 

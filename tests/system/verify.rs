@@ -86,6 +86,8 @@ fn only_wrong_pieces_are_replaced() {
     let output = fixture.verify(&["copy", "large"]).expect_code(0);
     // The last piece has five bytes.
     assert!(output.stderr.contains("at 79 %"), "{}", output.stderr);
+    let found = "large: 2 of 6 pieces were wrong and have been replaced\n";
+    assert!(output.stderr.contains(found), "{}", output.stderr);
     assert!(fixture.read("copy") == fixture.content);
 }
 
@@ -106,6 +108,8 @@ fn a_file_that_cannot_be_compared_is_not_changed() {
     assert!(fixture.read("short") == short);
     let output = fixture.verify(&["missing"]).expect_code(2);
     assert!(output.stderr.contains("no file"), "{}", output.stderr);
+    let output = fixture.verify(&["."]).expect_code(2);
+    assert!(output.stderr.contains(". is a folder"), "{}", output.stderr);
     let unknown = "0".repeat(64);
     fixture
         .verify(&["large", "--hash", &unknown])

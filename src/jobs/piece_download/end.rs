@@ -244,6 +244,13 @@ impl PieceDownload {
                 context.user.on_event(event);
             }
         }
+        if context.user.repairs_file() {
+            context.user.on_event(UserEvent::Repaired {
+                name: &self.name,
+                wrong: self.wrong_stored,
+                pieces: self.layout.count(),
+            });
+        }
         JobStep::from(TaskResult::Success).into()
     }
 

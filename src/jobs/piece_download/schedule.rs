@@ -22,6 +22,10 @@ const MAX_DUPLICATES: u64 = 8 * 1024 * 1024;
 /// of it has come for this many times the usual delay.
 const STALL_DELAY: u32 = 8;
 
+/// Under a rate limit, no more pieces are requested at once than come in so many seconds: of
+/// many pieces that come slowly, none is complete when the download is broken off.
+const RATE_SECONDS: u64 = 4;
+
 /// The bytes that may be on their way or in memory when they must be written in order.
 pub(super) const WINDOW: u64 = 16 * 1024 * 1024;
 
@@ -59,6 +63,11 @@ impl PieceDownload {
     /// The node with the fewest requests of those that may get more and have a missing
     /// piece; takes that piece.
     fn next_request(&mut self, context: &JobContext) -> Option<(usize, u32)> {
+        let rate = context.limits.rate;
+        let max = rate.map(|rate| rate.saturating_mul(RATE_SECONDS) / self.layout.piece_size());
+        if max.is_some_and(|max| self.transfers.len() as u64 >= max.max(1)) {
+            return None;
+        }
         let mut free = self.free(context);
         free.sort_unstable();
         free.into_iter()

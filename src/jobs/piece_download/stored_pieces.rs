@@ -12,6 +12,12 @@ use crate::jobs::user_event::UserEvent;
 const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 impl PieceDownload {
+    /// Whether bytes of an incomplete piece have arrived, for an output that could keep it.
+    pub(in crate::jobs) fn has_part_of_piece(&self) -> bool {
+        let mut transfers = self.transfers.iter();
+        self.in_order.is_none() && transfers.any(|transfer| transfer.received > 0)
+    }
+
     /// The output holds `pieces`, and `unchecked` ones, which may be wrong.
     pub(super) fn resume(
         &mut self,
@@ -68,6 +74,7 @@ impl PieceDownload {
                 self.resumed += range.end - range.start;
             } else {
                 self.pieces.give_back(index);
+                self.wrong_stored += 1;
             }
         }
         self.next_check = Some(now + CHECK_INTERVAL);

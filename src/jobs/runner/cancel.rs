@@ -3,6 +3,7 @@
 use crate::jobs::ids::JobId;
 use crate::jobs::job::ActiveJob;
 use crate::jobs::job_step::JobResult;
+use crate::jobs::piece_download::PieceDownload;
 use crate::jobs::runner::JobRunner;
 use crate::jobs::task_result::TaskResult;
 use crate::jobs::user_event::UserEvent;
@@ -65,7 +66,20 @@ impl JobRunner {
         match &user.keep(id) {
             Some(part) => user.on_event(UserEvent::PartStored { name, part }),
             None if user.stores_times() && fetch.has_source_without_hash() => {
-                user.on_event(UserEvent::NoPartStored { name });
+                user.on_event(UserEvent::NoPartStored {
+                    name,
+                    hash_is_known: false,
+                });
+            }
+            None if user.stores_times()
+                && fetch
+                    .download()
+                    .is_some_and(PieceDownload::has_part_of_piece) =>
+            {
+                user.on_event(UserEvent::NoPartStored {
+                    name,
+                    hash_is_known: true,
+                });
             }
             None => {}
         }
