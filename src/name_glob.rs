@@ -14,6 +14,9 @@ pub const MAX_GLOB: usize = 256;
 /// The most braces within each other: each is a level of recursion.
 pub const MAX_GLOB_DEPTH: usize = 8;
 
+/// The most globs without braces that one with braces is split into.
+const MAX_ALTERNATIVES: usize = 64;
+
 /// The most bytes that a compiled glob has, and as many that it needs for matching.
 const MAX_COMPILED: usize = 256 * 1024;
 
@@ -79,6 +82,27 @@ impl NameGlob {
     #[must_use]
     pub fn search_text(&self) -> String {
         longest_literal(self.as_str())
+    }
+
+    /// The words without braces that the glob stands for, as in a shell, each with the number
+    /// of its parts that begin with a dot. Empty if there are too many.
+    #[must_use]
+    pub fn alternatives(&self) -> Vec<(String, usize)> {
+        let mut open = vec![self.as_str().to_owned()];
+        let mut words = Vec::new();
+        while let Some(word) = open.pop() {
+            match first_braces(&word) {
+                None => words.push((word.clone(), typed_dots(&word))),
+                Some((before, inside, after)) => {
+                    let inside = inside.into_iter();
+                    open.extend(inside.map(|inside| format!("{before}{inside}{after}")));
+                }
+            }
+            if open.len() + words.len() > MAX_ALTERNATIVES {
+                return Vec::new();
+            }
+        }
+        words
     }
 }
 
@@ -156,6 +180,52 @@ fn longest_literal(glob: &str) -> String {
     // A slash before `**` is not optional: `a/**` matches only names below the folder.
     let longest = runs.into_iter().max_by_key(String::len).unwrap_or_default();
     longest.trim_matches([' ', '\t']).to_owned()
+}
+
+/// How many parts of a glob without braces begin with a dot. A class is no dot, as in a shell.
+fn typed_dots(glob: &str) -> usize {
+    let (mut dots, mut is_start) = (0, true);
+    let mut rest = glob.chars();
+    while let Some(c) = rest.next() {
+        let literal = if c == '\\' { rest.next() } else { Some(c) };
+        dots += usize::from(is_start && literal == Some('.'));
+        is_start = literal == Some('/');
+        if c == '[' {
+            skip_class(&mut rest);
+        }
+    }
+    dots
+}
+
+/// What is before the first braces of a valid glob, in them and after them.
+fn first_braces(glob: &str) -> Option<(&str, Vec<&str>, &str)> {
+    let (mut depth, mut open, mut start) = (0_usize, 0, 0);
+    let mut inside = Vec::new();
+    let mut rest = glob.chars();
+    while let Some(c) = rest.next() {
+        let next = glob.len() - rest.as_str().len();
+        match c {
+            '\\' => drop(rest.next()),
+            '[' => skip_class(&mut rest),
+            '{' => {
+                depth += 1;
+                if depth == 1 {
+                    (open, start) = (next - 1, next);
+                }
+            }
+            ',' if depth == 1 => {
+                inside.push(&glob[start..next - 1]);
+                start = next;
+            }
+            '}' if depth == 1 => {
+                inside.push(&glob[start..next - 1]);
+                return Some((&glob[..open], inside, &glob[next..]));
+            }
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Skips the rest of `[abc]`. Its first character may be `]`.

@@ -30,11 +30,16 @@ pub(super) struct GetArgs {
     /// Fetch all files that the nodes have announced
     #[arg(long, conflicts_with_all = ["names", "input"])]
     pub(super) all: bool,
+    /// Let folders, globs and --all stand for hidden files as well, whose names have a part that
+    /// starts with a dot. Without it, they do only where you type the dot: .config/ or '.*'
+    #[arg(long)]
+    pub(super) hidden: bool,
     /// Read the names from this file, one per line; - is stdin. Files that are saved are fetched
     /// many at once, while the list is being read
     #[arg(short, long, value_name = "FILE", conflicts_with = "names")]
     pub(super) input: Option<PathBuf>,
-    /// Accept only the content with this BLAKE3 hash; the first 8 digits are enough
+    /// Accept only the content with this BLAKE3 hash. The first 8 digits choose among contents;
+    /// write 32 or more if somebody may forge the file
     #[arg(long, value_name = "HASH", value_parser = values::hash_prefix)]
     pub(super) hash: Option<HashPrefix>,
     /// Save to this file; - is stdout
@@ -65,11 +70,18 @@ pub(super) struct GetArgs {
 impl GetArgs {
     /// The task of the client.
     pub(super) fn task(&self) -> Task {
-        match (&self.input, self.all) {
-            (Some(_), _) => Task::GetList(self.hash),
-            (None, true) => Task::Get(vec![FilePattern::All], self.hash),
-            (None, false) => Task::Get(self.patterns(), self.hash),
+        if self.input.is_some() {
+            return Task::GetList(self.hash);
         }
+        let patterns = match self.all {
+            true => vec![FilePattern::All],
+            false => self.patterns(),
+        };
+        let patterns = match self.hidden {
+            true => patterns.into_iter().map(FilePattern::with_hidden).collect(),
+            false => patterns,
+        };
+        Task::Get(patterns, self.hash)
     }
 
     /// What to fetch. With -o that is one file, whose name may look like a glob.

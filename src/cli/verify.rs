@@ -21,7 +21,8 @@ pub(super) struct VerifyArgs {
     /// such as docs/a.txt, or else the name of the file]
     #[arg(value_name = "NAME", value_parser = values::file_name)]
     name: Option<FileName<'static>>,
-    /// Compare with the content that has this BLAKE3 hash
+    /// Compare with the content that has this BLAKE3 hash. The first 8 digits choose among
+    /// contents; write 32 or more if somebody may forge the file
     #[arg(long, value_name = "HASH", value_parser = values::hash_prefix)]
     hash: Option<HashPrefix>,
     /// Wait this long for a node that has the file, or the wrong pieces of it, if there is none

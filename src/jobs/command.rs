@@ -38,7 +38,8 @@ NAME        fetch the file NAME and print it
 get NAME... fetch files; names as in a shell: get 'two words.txt'
             get docs/ and get '*.txt' save a folder, and what a glob matches
             -o FILE, -d DIR: save there; --force: replace existing files
-            --hash HASH: fetch the content with this hash; --all: all files
+            --hash HASH: fetch the content with this hash; --all: all files;
+            --hidden: also those whose names start with a dot
 ls          list all files that the nodes have announced; -l shows whole hashes
 search TEXT list the files whose names contain TEXT, or match a glob: *.txt
 find NAME   list the nodes that have the file NAME

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::jobs::failure::Failure;
 use crate::jobs::file_pattern::{FilePattern, NameMatcher, last_part};
+use crate::jobs::hidden_names::HiddenNames;
 use crate::jobs::job_context::JobContext;
 use crate::jobs::job_step::{JobResult, JobStep};
 use crate::jobs::relay_query::{Query, RelayAnswer};
@@ -22,6 +23,10 @@ const MAX_SIMILAR: usize = 4;
 pub(super) struct Expand {
     pattern: FilePattern,
     matcher: NameMatcher,
+    hidden_names: HiddenNames,
+    /// How many hidden files were left out, and the last of them.
+    left_out: usize,
+    last_left_out: Option<FileName<'static>>,
     /// Each name once, although a name may have several contents.
     files: Vec<WantedFile>,
     bytes: u64,
@@ -36,6 +41,11 @@ pub(super) struct Expand {
 
 impl Expand {
     pub(super) fn new(pattern: FilePattern) -> Self {
+        let hidden_names = HiddenNames::of(&pattern);
+        let pattern = match pattern {
+            FilePattern::WithHidden(pattern) => *pattern,
+            pattern => pattern,
+        };
         Self {
             matcher: pattern.matcher(),
             untested: pattern
@@ -43,6 +53,9 @@ impl Expand {
                 .map(|deeper| (deeper.clone(), deeper.matcher())),
             deeper: None,
             pattern,
+            hidden_names,
+            left_out: 0,
+            last_left_out: None,
             files: Vec::new(),
             bytes: 0,
             similar: Vec::new(),
@@ -73,7 +86,11 @@ impl Expand {
             return;
         }
         let name = file.name.as_str();
-        if name == self.pattern.as_str() || self.matcher.is_match(name) {
+        let is_typed = name == self.pattern.as_str();
+        if is_typed || self.matcher.is_match(name) {
+            if !is_typed && !self.hidden_names.include(name) {
+                return self.leave_out(&file.name);
+            }
             self.files.push(WantedFile {
                 name: file.name.clone().into_owned(),
                 hash: None,
@@ -85,6 +102,13 @@ impl Expand {
             let deeper = self.untested.take_if(|(_, deeper)| deeper.is_match(name));
             self.deeper = self.deeper.take().or(deeper.map(|(deeper, _)| deeper));
             self.add_similar(name);
+        }
+    }
+
+    fn leave_out(&mut self, name: &FileName<'_>) {
+        if self.last_left_out.as_ref() != Some(name) {
+            self.left_out += 1;
+            self.last_left_out = Some(name.clone().into_owned());
         }
     }
 
@@ -137,6 +161,7 @@ impl Expand {
         answer: Result<RelayAnswer, Failure<'_>>,
         now: Instant,
     ) -> JobStep {
+        let hidden = std::mem::take(&mut self.left_out);
         let why = || format!("{}: no node has announced such a file", self.pattern);
         if self.files.is_empty() && !matches!(answer, Ok(RelayAnswer::Nodes(_))) {
             // An announced folder of a similar name is the one that is meant.
@@ -163,6 +188,7 @@ impl Expand {
         }
         if let FilePattern::Glob(glob) = &self.pattern
             && files.is_empty()
+            && hidden == 0
             && !self.wait.has_started()
             && let Ok(name) = FileName::parse(glob.as_str())
         {
@@ -175,6 +201,7 @@ impl Expand {
             pattern: &self.pattern,
             files: files.len(),
             bytes: self.bytes,
+            hidden,
             similar: &self.similar,
             deeper: self.deeper.as_ref(),
         });

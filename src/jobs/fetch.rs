@@ -46,7 +46,7 @@ pub(super) struct Fetch {
     id: JobId,
     pub(super) name: FileName<'static>,
     /// The first digits of the hash of the wanted content, or none if any will do.
-    wanted: Option<HashPrefix>,
+    pub(super) wanted: Option<HashPrefix>,
     /// What the relay's list says about the file, until that was tried.
     listed: Option<ListedContent>,
     /// The glob that its name may be.

@@ -21,6 +21,10 @@ pub enum FilePattern {
     Glob(NameGlob),
     /// All files.
     All,
+    /// The files of this pattern, and also those whose names are hidden; see [`HiddenNames`].
+    ///
+    /// [`HiddenNames`]: crate::jobs::hidden_names::HiddenNames
+    WithHidden(Box<FilePattern>),
 }
 
 impl FilePattern {
@@ -35,6 +39,15 @@ impl FilePattern {
         match word.strip_suffix('/') {
             Some(folder) => FileName::parse(folder).map(|_| Self::Folder(word.to_owned())),
             None => FileName::parse(word).map(|name| Self::Name(name.into_owned())),
+        }
+    }
+
+    /// The same pattern, which stands for hidden names, too. A name stands for itself.
+    #[must_use]
+    pub fn with_hidden(self) -> Self {
+        match self {
+            Self::Folder(_) | Self::Glob(_) | Self::All => Self::WithHidden(self.into()),
+            other => other,
         }
     }
 
@@ -55,6 +68,7 @@ impl FilePattern {
             Self::Path(text) | Self::Folder(text) => text,
             Self::Glob(glob) => glob.as_str(),
             Self::All => "",
+            Self::WithHidden(pattern) => pattern.as_str(),
         }
     }
 
@@ -63,6 +77,7 @@ impl FilePattern {
         match self {
             Self::Glob(glob) => glob.search_text(),
             Self::Path(path) => last_part(path).to_owned(),
+            Self::WithHidden(pattern) => pattern.search_text(),
             other => other.as_str().to_owned(),
         }
     }
@@ -85,6 +100,7 @@ impl FilePattern {
             Self::Folder(prefix) => NameMatcher::Prefix(prefix.clone()),
             Self::Glob(glob) => NameMatcher::Glob(glob.matcher()),
             Self::All => NameMatcher::All,
+            Self::WithHidden(pattern) => pattern.matcher(),
         }
     }
 }
@@ -98,6 +114,7 @@ impl fmt::Display for FilePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => f.write_str("--all"),
+            Self::WithHidden(pattern) => pattern.fmt(f),
             other => f.write_str(other.as_str()),
         }
     }

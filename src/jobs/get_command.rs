@@ -7,7 +7,7 @@ use crate::jobs::words::split_words;
 use crate::protocol::HashPrefix;
 
 const USAGE: &str = "usage: get NAME... [-o FILE | -d DIR [--mkdir]] [--force] [--restart] \
-                     [--hash HASH], or get --all";
+                     [--hash HASH] [--hidden], or get --all";
 
 /// Files to fetch, and where they go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,7 +60,7 @@ impl GetCommand {
         let mut words = split_words(line)?.into_iter();
         let (mut patterns, mut hash, mut has_flags) = (Vec::new(), None, true);
         let mut path: Option<(PathBuf, bool)> = None;
-        let [mut mkdir, mut force, mut restart] = [false; 3];
+        let [mut mkdir, mut force, mut restart, mut hidden] = [false; 4];
         while let Some(word) = words.next() {
             match word.as_str() {
                 _ if !has_flags => patterns.push(parse_pattern(&word)?),
@@ -69,6 +69,7 @@ impl GetCommand {
                 "-f" | "--force" => force = true,
                 "--restart" => restart = true,
                 "--mkdir" => mkdir = true,
+                "--hidden" => hidden = true,
                 "-o" | "--output" | "-d" | "--dir" if path.is_none() => {
                     let is_folder = word.contains('d');
                     path = Some((words.next().ok_or(USAGE)?.into(), is_folder));
@@ -85,6 +86,9 @@ impl GetCommand {
         // With -o it is one file, whose name may look like a glob.
         if let (Some((_, false)), [_]) = (&path, &patterns[..]) {
             patterns = patterns.into_iter().map(FilePattern::into_name).collect();
+        }
+        if hidden {
+            patterns = patterns.into_iter().map(FilePattern::with_hidden).collect();
         }
         let is_output_named = path.is_some();
         let path = output_path(path, &patterns)?;

@@ -19,7 +19,7 @@ use crate::jobs::task_result::TaskResult;
 use crate::jobs::user::NamesCallback;
 use crate::jobs::user_event::UserEvent;
 use crate::jobs::wanted_file::WantedFile;
-use crate::protocol::{FileItem, FileName, NodeAddress};
+use crate::protocol::{FileItem, FileName, HashPrefix, NodeAddress};
 use crate::session::requests::ResponsePart;
 
 /// A job to start.
@@ -104,7 +104,13 @@ impl ActiveJob {
     }
 
     /// Describes the job, which has ended with this result.
-    pub(super) fn finished(self, result: JobResult) -> FinishedJob {
+    pub(super) fn finished(self, context: &mut JobContext, result: JobResult) -> FinishedJob {
+        if let (Self::Fetch(fetch), JobResult::Task(TaskResult::Success)) = (&self, &result)
+            && let Some(digits) = fetch.wanted.and_then(HashPrefix::few_digits)
+        {
+            let name = &fetch.name;
+            context.user.on_event(UserEvent::FewDigits { name, digits });
+        }
         FinishedJob {
             is_expansion: matches!(self, Self::Expand(_)),
             name: match self {

@@ -14,6 +14,7 @@ mod file_pattern;
 mod file_search;
 mod get_command;
 mod get_queue;
+mod hidden_names;
 mod ids;
 mod job;
 mod job_context;

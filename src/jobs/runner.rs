@@ -382,8 +382,8 @@ impl JobRunner {
                 pool.cancel(is_cancelled, current, connector.out);
             }
             self.forget_queries(|job| job == id);
-            self.finished
-                .extend(result.map(|result| job.finished(result)));
+            let finished = result.map(|result| job.finished(&mut self.context, result));
+            self.finished.extend(finished);
         }
     }
 

@@ -260,6 +260,8 @@ pub enum UserEvent<'a> {
         files: usize,
         /// Their size together.
         bytes: u64,
+        /// How many others were left out, because their names are hidden.
+        hidden: usize,
         /// If there are none: folders whose names differ only in case or composition.
         similar: &'a [String],
         /// If there are none: a glob that matches files in deeper folders.
@@ -270,6 +272,14 @@ pub enum UserEvent<'a> {
         /// How many names and patterns were not fetched and have not failed, because of an
         /// interrupt or without a list of nodes.
         unfetched: usize,
+    },
+    /// A file has the digits of a hash that the user has typed, but they are too few to prove
+    /// its content.
+    FewDigits {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// How many they are.
+        digits: usize,
     },
     /// A result, for people.
     Note(&'a str),

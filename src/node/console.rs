@@ -22,7 +22,8 @@ get NAME... fetch files; names as in a shell: get 'two words.txt'
             get docs/ and get '*.txt' fetch a folder, and what a glob matches
             -o FILE, -d DIR: save there, where --save-dir lets the node save;
             --force: replace existing files
-            --hash HASH: fetch the content with this hash; --all: all files
+            --hash HASH: fetch the content with this hash; --all: all files;
+            --hidden: also those whose names start with a dot
 jobs        list the files that are being fetched, with numbers
 cancel N    break off the download of this number
 share PATH  share a file, or a folder with all its files, without copying it

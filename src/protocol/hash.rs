@@ -58,6 +58,16 @@ pub struct HashPrefix {
 }
 
 impl HashPrefix {
+    /// So many digits prove a content: to find two contents that have them in common takes 2^64
+    /// attempts. Fewer digits choose among contents.
+    pub const PROOF_DIGITS: usize = 32;
+
+    /// The number of digits, if they are too few to prove a content.
+    #[must_use]
+    pub fn few_digits(self) -> Option<usize> {
+        Some(self.digits).filter(|digits| *digits < Self::PROOF_DIGITS)
+    }
+
     /// Whether the hash begins with these digits.
     #[must_use]
     pub fn matches(&self, hash: ContentHash) -> bool {

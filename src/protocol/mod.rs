@@ -50,7 +50,7 @@ pub use hash::{ContentHash, HashError, HashPrefix, MaybeHash};
 pub use item::{
     ConnectionItem, FileItem, HelpItem, HolderItem, Item, ItemKind, NodeItem, StatsItem,
 };
-pub use name::{FileName, NameError, is_part_file};
+pub use name::{FileName, NameError, hidden_parts, is_part_file};
 pub use ok_reply::{Banner, Listening, Proven, Registered};
 pub use other_protocol::OtherProtocol;
 pub(crate) use other_protocol::{TLS_FIRST_BYTE, begins_http_request_line, is_http_request_line};

@@ -46,7 +46,7 @@ impl<'a> FileName<'a> {
     /// Whether a part of the name starts with a dot.
     #[must_use]
     pub fn is_hidden(&self) -> bool {
-        self.0.split('/').any(|part| part.starts_with('.'))
+        hidden_parts(&self.0) > 0
     }
 
     /// Whether a part of the name is the name of an unfinished file; see
@@ -62,6 +62,13 @@ impl<'a> FileName<'a> {
     pub fn into_owned(self) -> FileName<'static> {
         FileName(Cow::Owned(self.0.into_owned()))
     }
+}
+
+/// How many parts of a name or a folder start with a dot.
+#[must_use]
+pub fn hidden_parts(name: &str) -> usize {
+    let parts = name.split('/');
+    parts.filter(|part| part.starts_with('.')).count()
 }
 
 /// Whether a name without slashes has the form `.….part` or `.….part.state`. A client keeps

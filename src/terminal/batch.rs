@@ -23,6 +23,8 @@ pub(super) struct Batch {
     pub(super) failed: u64,
     /// Why files could not be fetched.
     failures: Vec<String>,
+    /// How many digits of a hash were compared, if they were too few to prove a content.
+    few_digits: Option<usize>,
 }
 
 impl Batch {
@@ -35,6 +37,7 @@ impl Batch {
             up_to_date: 0,
             failed: 0,
             failures: Vec::new(),
+            few_digits: None,
         }
     }
 
@@ -52,6 +55,7 @@ impl Batch {
                 self.bytes += size.saturating_sub(*resumed);
             }
             UserEvent::UpToDate { .. } => self.up_to_date += 1,
+            UserEvent::FewDigits { digits, .. } => self.few_digits = Some(*digits),
             event if is_failure(event) => {
                 self.failed += 1;
                 if self.failures.len() < MAX_FAILURES {
@@ -71,7 +75,7 @@ impl Batch {
         self.started.elapsed().as_secs_f64()
     }
 
-    /// Why files could not be fetched, one a line.
+    /// Why files could not be fetched, one a line, and what was not proven.
     pub(super) fn failures(&self) -> String {
         let mut text = String::new();
         for failure in &self.failures {
@@ -80,6 +84,10 @@ impl Batch {
         }
         if let more @ 1.. = self.failed - self.failures.len() as u64 {
             text += &format!("and {more} more failures\n");
+        }
+        if let Some(digits) = self.few_digits {
+            text += &few_digits(digits);
+            text.push('\n');
         }
         text
     }
@@ -120,4 +128,12 @@ pub(super) fn is_failure(event: &UserEvent<'_>) -> bool {
         UserEvent::Expanded { files, .. } => *files == 0,
         _ => false,
     }
+}
+
+/// A forged content can have the few digits that the user has typed.
+pub(super) fn few_digits(digits: usize) -> String {
+    format!(
+        "only {digits} digits of the hash were compared; write 32 or more if somebody may forge \
+         the file"
+    )
 }

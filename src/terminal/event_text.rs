@@ -10,6 +10,7 @@ use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::{Failure, Offer, PeerSource, Query, Selection, UserEvent};
 use crate::protocol::{ErrorCode, FileName, NodeAddress};
+use crate::terminal::batch;
 use crate::terminal::expansion_text::{self, did_you_mean};
 
 /// Nodes of the relay's list, and contents of a name, that are printed.
@@ -33,7 +34,11 @@ pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
             | UserEvent::SentBytes(..)
             | UserEvent::UpToDate { .. }
             | UserEvent::BatchGrown { .. }
-            | UserEvent::Expanded { files: 1.., .. }
+            | UserEvent::Expanded {
+                files: 1..,
+                hidden: 0,
+                ..
+            }
     )
 }
 
@@ -131,6 +136,7 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
             format!("  {} from {}", DecimalBytes(*bytes), node_text(*node))
         }
         UserEvent::UpToDate { name, .. } => format!("{}: up to date", escaped(name)),
+        UserEvent::FewDigits { digits, .. } => batch::few_digits(*digits),
         _ => return download_text(event),
     })
 }

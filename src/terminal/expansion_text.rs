@@ -12,6 +12,7 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
         pattern,
         files,
         bytes,
+        hidden,
         similar,
         deeper,
     } = event
@@ -22,6 +23,7 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
     let name = Escaped::text(&name);
     let text = match files {
         0 => match pattern {
+            _ if *hidden > 0 => format!("{name}: no file is fetched"),
             FilePattern::Announced(_) => return Some(no_command(pattern.as_str())),
             FilePattern::Glob(_) => format!("no file matches {name}"),
             _ => format!("{name}: no node has announced such a file"),
@@ -39,7 +41,15 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
             Escaped::text(&deeper)
         )
     });
-    Some(text + &hint + &did_you_mean(similar))
+    Some(text + &left_out(*hidden) + &hint + &did_you_mean(similar))
+}
+
+fn left_out(hidden: usize) -> String {
+    match hidden {
+        0 => String::new(),
+        1 => "; 1 hidden file was left out; --hidden fetches it".into(),
+        _ => format!("; {hidden} hidden files were left out; --hidden fetches them"),
+    }
 }
 
 fn no_command(line: &str) -> String {

@@ -70,6 +70,15 @@ fn file_event(event: &UserEvent<'_>) -> Option<Value> {
         } => {
             json!({"name": name.as_str(), "replaced pieces": wrong, "pieces": pieces})
         }
+        UserEvent::FewDigits { name, digits } => {
+            json!({"name": name.as_str(), "hash_digits": digits})
+        }
+        UserEvent::Expanded {
+            pattern,
+            files: 1..,
+            hidden: hidden @ 1..,
+            ..
+        } => json!({"name": pattern.to_string(), "hidden": hidden}),
         UserEvent::Checking {
             name,
             unknown,
@@ -122,9 +131,13 @@ fn file_failure(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::Expanded {
             pattern,
             files: 0,
+            hidden,
             similar,
             ..
-        } => json!({"name": pattern.to_string(), "error": "not found", "similar": similar}),
+        } => {
+            let name = pattern.to_string();
+            json!({"name": name, "error": "not found", "hidden": hidden, "similar": similar})
+        }
         _ => return None,
     })
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use askama::Template;
 
-use crate::protocol::{FileItem, MaybeHash};
+use crate::protocol::{FileItem, FileName, HashPrefix, MaybeHash};
 use crate::tls::KeyId;
 use crate::web::shell::{HostWords, ShellWord};
 use crate::web::text;
 
 /// Digits of a hash in a link: enough that nobody finds another content with the same ones.
-const LINK_DIGITS: usize = 16;
+const LINK_DIGITS: usize = HashPrefix::PROOF_DIGITS;
 
 /// The files of the network, or those that a search has found.
 #[derive(Template)]
@@ -191,8 +191,9 @@ impl HoldersPage<'_> {
     /// Where curl and aria2c save the file. None for a hidden file: a stranger has chosen the
     /// name, and programs read their settings from such files.
     fn local_file(&self) -> Option<String> {
-        let name = self.name.rsplit('/').next().unwrap_or(self.name);
-        (!name.starts_with('.')).then(|| format!("./{name}"))
+        let name = FileName::parse(self.name).ok()?;
+        let last = self.name.rsplit('/').next()?;
+        (!name.is_hidden()).then(|| format!("./{last}"))
     }
 
     /// The address of one of the relay's paths for the file.

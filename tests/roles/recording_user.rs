@@ -111,6 +111,7 @@ impl User for RecordingUser {
             } => format!("{name}: {wrong} of {pieces} pieces replaced"),
             UserEvent::NoResult(text) => format!("no result: {text}"),
             UserEvent::UpToDate { name, size } => format!("{name} is there, {size} bytes"),
+            UserEvent::FewDigits { name, digits } => format!("{name}: {digits} digits"),
             UserEvent::BatchStarted { files } => format!("several files, {files} of them named"),
             UserEvent::BatchGrown { files } => format!("{files} more"),
             UserEvent::Expanded {
@@ -119,6 +120,7 @@ impl User for RecordingUser {
                 bytes,
                 similar: [],
                 deeper,
+                ..
             } => {
                 let deeper = deeper.map_or(String::new(), |deeper| format!(", {deeper} matches"));
                 format!("{pattern}: {files} files, {bytes} bytes{deeper}")

@@ -348,6 +348,46 @@ fn eight_digits_of_a_hash_do() {
     assert!(output.stderr.contains(text), "{}", output.stderr);
 }
 
+#[test]
+fn few_digits_of_a_hash_prove_nothing_and_that_is_told() {
+    let (relay, _nodes) = two_contents();
+    let whole = hash(b"another");
+    let note = |digits: usize| {
+        format!(
+            "only {digits} digits of the hash were compared; write 32 or more if somebody may \
+             forge the file\n"
+        )
+    };
+    let home = folder(&[]);
+    for (digits, files) in [(8, &["a"][..]), (31, &["a"]), (8, &["a*", "-f"])] {
+        // With -o or -d, the second time the file is there already.
+        for _ in 0..2 {
+            let mut command = client_command(relay.address(), &["get", "-d", ".", "--hash"]);
+            command.arg(&whole[..digits]).args(files);
+            command.current_dir(home.path());
+            let output = run(command, b"").expect_code(0);
+            let stderr = &output.stderr;
+            assert_eq!(stderr.matches(&note(digits)).count(), 1, "{stderr}");
+        }
+    }
+    let output = client(&relay, &["get", "a", "--hash", &whole[..8]]).expect_code(0);
+    assert!(output.stderr.ends_with(&note(8)), "{}", output.stderr);
+    let output = client(&relay, &["get", "a", "--hash", &whole[..9], "--json"]).expect_code(0);
+    let line = r#"{"hash_digits":9,"name":"a"}"#;
+    assert!(
+        output.stderr.lines().any(|text| text == line),
+        "{}",
+        output.stderr
+    );
+    for digits in [32, 64] {
+        let output = client(&relay, &["get", "a", "--hash", &whole[..digits]]).expect_code(0);
+        assert!(!output.stderr.contains("compared"), "{}", output.stderr);
+    }
+    // A choice is made by the whole hash.
+    let output = client(&relay, &["get", "a"]).expect_code(0);
+    assert!(!output.stderr.contains("compared"), "{}", output.stderr);
+}
+
 /// Two texts whose hashes begin with the same 8 digits.
 fn alike() -> [String; 2] {
     let mut texts = HashMap::new();

@@ -65,6 +65,7 @@ mod find_holders;
 mod from_node;
 mod fuzz;
 mod hashes;
+mod hidden_names;
 mod hostile_relay;
 mod http_archive;
 mod http_browsers;

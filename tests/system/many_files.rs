@@ -222,7 +222,7 @@ fn a_folder_whose_name_differs_in_case_is_suggested() {
     }
     fixture.assert_saved(&[]);
     let output = fixture.get(&["Docs/", "--json"]).expect_code(1).text();
-    let line = r#"{"error":"not found","name":"Docs/","similar":["docs/"]}"#;
+    let line = r#"{"error":"not found","hidden":0,"name":"Docs/","similar":["docs/"]}"#;
     assert_eq!(output.lines().next(), Some(line));
 }
 

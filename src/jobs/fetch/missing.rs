@@ -50,6 +50,7 @@ impl Fetch {
                 pattern: &glob.pattern,
                 files: 0,
                 bytes: 0,
+                hidden: 0,
                 similar: &[],
                 deeper: glob.deeper.as_ref(),
             });

@@ -35,7 +35,8 @@ impl JobRunner {
         let result = JobResult::Task(TaskResult::Interrupted);
         let job = self.jobs.remove(&id);
         self.context.partial_revision += 1;
-        self.finished.extend(job.map(|job| job.finished(result)));
+        let finished = job.map(|job| job.finished(&mut self.context, result));
+        self.finished.extend(finished);
         self.forget_queries(|job| job == id);
         self.context
             .pool

@@ -70,6 +70,11 @@ impl Refusal {
         Self::not_found("no node has this file")
     }
 
+    fn forbidden(text: &'static str) -> Self {
+        let (status, text) = (Status::FORBIDDEN, text.into());
+        Self { status, text }
+    }
+
     fn bad_request(text: impl Into<Cow<'static, str>>) -> Self {
         let (status, text) = (Status::BAD_REQUEST, text.into());
         Self { status, text }
@@ -199,6 +204,10 @@ impl Relay {
         name: &FileName<'_>,
         filter: &ContentFilter,
     ) -> Result<ReadNext, Refusal> {
+        // A download manager would save it under the hidden name that a stranger has chosen.
+        if matches!(view, ContentView::Metalink) && name.is_hidden() {
+            return Err(Refusal::forbidden("a hidden file has no Metalink"));
+        }
         let found = self.find_content(request, name, filter);
         let content = match found.ok_or_else(Refusal::no_holder)? {
             FoundContent::One(content) => content,
@@ -275,10 +284,8 @@ impl Relay {
     fn metrics(&self, request: &mut RelayRequest<'_>) -> Result<ReadNext, Refusal> {
         let is_trusted = self.settings.trust.contains(request.ip);
         if !is_trusted && !self.settings.http.public_metrics {
-            return Err(Refusal {
-                status: Status::FORBIDDEN,
-                text: "metrics are for trusted clients; see --trust and --public-metrics".into(),
-            });
+            let text = "metrics are for trusted clients; see --trust and --public-metrics";
+            return Err(Refusal::forbidden(text));
         }
         let times = &request.traffic.answer_times;
         let document = Document::metrics("peerline_relay", &self.figures(request), times);
