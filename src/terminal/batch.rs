@@ -86,7 +86,7 @@ impl Batch {
             text += &format!("and {more} more failures\n");
         }
         if let Some(digits) = self.few_digits {
-            text += &few_digits(digits);
+            text += &event_text::few_digits(digits);
             text.push('\n');
         }
         text
@@ -128,12 +128,4 @@ pub(super) fn is_failure(event: &UserEvent<'_>) -> bool {
         UserEvent::Expanded { files, .. } => *files == 0,
         _ => false,
     }
-}
-
-/// A forged content can have the few digits that the user has typed.
-pub(super) fn few_digits(digits: usize) -> String {
-    format!(
-        "only {digits} digits of the hash were compared; write 32 or more if somebody may forge \
-         the file"
-    )
 }

@@ -10,7 +10,6 @@ use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::{Failure, Offer, PeerSource, Query, Selection, UserEvent};
 use crate::protocol::{ErrorCode, FileName, NodeAddress};
-use crate::terminal::batch;
 use crate::terminal::expansion_text::{self, did_you_mean};
 
 /// Nodes of the relay's list, and contents of a name, that are printed.
@@ -136,7 +135,7 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
             format!("  {} from {}", DecimalBytes(*bytes), node_text(*node))
         }
         UserEvent::UpToDate { name, .. } => format!("{}: up to date", escaped(name)),
-        UserEvent::FewDigits { digits, .. } => batch::few_digits(*digits),
+        UserEvent::FewDigits { digits, .. } => few_digits(*digits),
         _ => return download_text(event),
     })
 }
@@ -181,10 +180,9 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
             wrong,
             pieces,
         } => {
-            let have = if *wrong == 1 {
-                "was wrong and has"
-            } else {
-                "were wrong and have"
+            let have = match wrong {
+                1 => "was wrong and has",
+                _ => "were wrong and have",
             };
             let pieces = Counted(*pieces as u64, "piece");
             format!(
@@ -210,6 +208,14 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
         ),
         _ => return None,
     })
+}
+
+/// A forged content can have the few digits that the user has typed.
+pub(super) fn few_digits(digits: usize) -> String {
+    format!(
+        "only {digits} digits of the hash were compared; write 32 or more if somebody may forge \
+         the file"
+    )
 }
 
 /// The size of the relay's list, and on request its first nodes.
