@@ -138,7 +138,7 @@ fn the_prompt_and_the_console_leave_hidden_files_out() {
     assert_eq!(names(own.path()), ["docs/d"]);
     console.enter("get --all");
     console.log_until("4 hidden files were left out");
-    console.log_until("1 file fetched");
+    console.log_until("0 up to date, 1 failed");
     assert_eq!(names(own.path()), ["a", "docs/d"]);
 }
 

@@ -232,14 +232,20 @@ fn an_aborted_fetch_leaves_no_part_file() {
     assert_eq!(fs::read_dir(own.path()).expect("a folder").count(), 0);
 }
 
-/// A node that sends half of a file, and the rest after `may_go_on`.
+/// A node that sends half of the only file that it has, and the rest after `may_go_on`.
 pub(crate) fn pausing_node(
+    name: &str,
     content: Vec<u8>,
     half_sent: Sender<()>,
     may_go_on: Receiver<()>,
 ) -> FakeServer {
+    let request = format!("GET {name}\n");
     FakeServer::new(move |mut connection| {
-        connection.line();
+        // A client asks all nodes if the holder does not answer soon.
+        if connection.line() != request {
+            connection.send("NOTFOUND\n");
+            return;
+        }
         let (first, second) = content.split_at(content.len() / 2);
         connection.send(format!("FOUND {}\n", content.len()));
         connection.send(first);
@@ -270,7 +276,7 @@ fn eight_fetches_and_eight_uploads_at_once() {
         .iter()
         .map(|(name, content)| {
             let (go_on, may_go_on) = channel();
-            let source = pausing_node(content.clone(), half_sent.clone(), may_go_on);
+            let source = pausing_node(name, content.clone(), half_sent.clone(), may_go_on);
             announce(&relay, &source, name, content.len());
             (source, go_on)
         })
@@ -340,7 +346,7 @@ fn fetches_over_max_downloads_wait() {
     let mut sources = Vec::new();
     for name in ["a", "b"] {
         let (go_on, may_go_on) = channel();
-        let source = pausing_node(b"content".to_vec(), half_sent.clone(), may_go_on);
+        let source = pausing_node(name, b"content".to_vec(), half_sent.clone(), may_go_on);
         announce(&relay, &source, name, 7);
         sources.push((source, go_on));
     }

@@ -87,7 +87,7 @@ fn a_get_to_another_place_waits_until_the_files_before_are_saved() {
     let relay = relay(&[]);
     let (half_sent, arrived) = channel();
     let (go_on, may_go_on) = channel();
-    let slow = pausing_node(b"first".to_vec(), half_sent, may_go_on);
+    let slow = pausing_node("a", b"first".to_vec(), half_sent, may_go_on);
     announce(&relay, &slow, "a", 5);
     let share = folder(&[("b", b"second"), ("c", b"third")]);
     let _other = node(&relay, share.path(), &[]);
