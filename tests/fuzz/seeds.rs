@@ -225,10 +225,17 @@ pub fn encrypted() -> Vec<Vec<u8>> {
         plays.push([whole.clone(), vec![Segment as u8, at, Cut as u8]].concat());
     }
     let starts = (0..plays.len() as u8).map(|number| vec![number / 2, number / 4]);
-    starts
+    let mut all: Vec<Vec<u8>> = starts
         .zip(plays)
         .map(|pair| [pair.0, pair.1].concat())
-        .collect()
+        .collect();
+    // A part of a line arrives, and then a record that says that it is longer.
+    let segments = [Segment as u8, 255].repeat(3);
+    let part = [Record as u8, 4, Segment as u8, 10, Flip as u8, 1, 255];
+    let rest = [[Segment as u8, 255].repeat(6), vec![Record as u8, 40]].concat();
+    let late = vec![Flip as u8, 3, 0];
+    all.push([vec![32, 2], segments, part.to_vec(), rest, late].concat());
+    all
 }
 
 fn with_text(kind: EventKind, connection: u8, text: &str) -> Vec<u8> {
