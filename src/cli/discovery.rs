@@ -85,7 +85,7 @@ pub(super) struct BrowseArgs {
     /// Maximum number of servers to find
     #[arg(long, value_name = "N", default_value = "256", value_parser = integer::<usize>(1..),
           global = true, help_heading = HEADING)]
-    max_found: usize,
+    pub(super) max_found: usize,
     /// Member of the DHT that is asked first; may be repeated [default: those of BitTorrent's
     /// public DHT]
     #[arg(long, value_name = "HOST:PORT", global = true, help_heading = HEADING)]
@@ -97,12 +97,13 @@ pub(super) struct BrowseArgs {
 
 impl BrowseArgs {
     /// Finds the relays that announce themselves, with an id only the one that claims to have
-    /// it. If there is none, and nodes will do, the nodes. At least one.
+    /// it. If there is none, and nodes will do, the nodes. At least one, each with the name of
+    /// its announcement.
     pub(super) fn find(
         &self,
         id: Option<KeyId>,
         takes_nodes: bool,
-    ) -> Result<Vec<PeerSource>, StartupError> {
+    ) -> Result<Vec<(String, PeerSource)>, StartupError> {
         let (kinds, missing) = match takes_nodes && id.is_none() {
             true => (
                 &[ServiceKind::Relay, ServiceKind::Node][..],
@@ -144,12 +145,12 @@ impl BrowseArgs {
     }
 
     /// Looks for servers until there are some, or the patience ends.
-    fn look(
+    fn look<T>(
         &self,
         missing: &str,
         pause: Duration,
-        find: impl Fn() -> io::Result<Vec<PeerSource>>,
-    ) -> io::Result<Vec<PeerSource>> {
+        find: impl Fn() -> io::Result<Vec<T>>,
+    ) -> io::Result<Vec<T>> {
         let end = Instant::now() + self.patience;
         let mut has_reported = false;
         loop {
@@ -187,7 +188,8 @@ impl BrowseArgs {
                     }
                     None => {
                         thread::sleep(NETWORK_PAUSE);
-                        browse.find(None, true)
+                        let found = browse.find(None, true);
+                        found.map(|found| found.into_iter().map(|(_, source)| source).collect())
                     }
                 };
                 let mut new = found.unwrap_or_default();
@@ -211,26 +213,17 @@ impl BrowseArgs {
     }
 
     /// Starts a thread that waits for relays to be announced, with an id only the one that
-    /// claims to have it, and passes on those that are not `known`, until there are
-    /// `--max-found`.
+    /// claims to have it, and passes on the name of each announcement and the relay.
     pub(super) fn follow_relays(
-        &self,
         id: Option<KeyId>,
-        mut known: Vec<PeerSource>,
         sandbox: Option<Sandbox>,
-        on_found: impl Fn(PeerSource) + Send + 'static,
+        mut on_announced: impl FnMut(&str, PeerSource) + Send + 'static,
     ) -> io::Result<()> {
-        let max_found = self.max_found;
         let mut on_service = move |found: FoundService| {
             let is_wanted = id.is_none() || found.id == id;
-            let Some(source) = source((ServiceKind::Relay, found)).filter(|_| is_wanted) else {
-                return;
-            };
-            let mut addresses = known.iter().flat_map(|known| &known.addresses);
-            let is_known = addresses.any(|known| source.addresses.contains(known));
-            if known.len() < max_found && !is_known {
-                known.push(source.clone());
-                on_found(source);
+            let source = source((ServiceKind::Relay, found)).filter(|_| is_wanted);
+            if let Some((name, source)) = source {
+                on_announced(&name, source);
             }
         };
         let body = move || {
@@ -259,11 +252,11 @@ fn node_source(node: NodeAddress) -> PeerSource {
     PeerSource::node(name, vec![node.into()])
 }
 
-/// A server that was found, as a source of answers. One address of a node is enough: with
-/// several, it would seem to be several nodes.
-fn source((kind, service): (ServiceKind, FoundService)) -> Option<PeerSource> {
+/// A server that was found, as a source of answers, and its name. One address of a node is
+/// enough: with several, it would seem to be several nodes.
+fn source((kind, service): (ServiceKind, FoundService)) -> Option<(String, PeerSource)> {
     let first = *service.addresses.first()?;
-    Some(match kind {
+    let source = match kind {
         ServiceKind::Relay => {
             let addresses = service.addresses.into_iter();
             let name = SocketAddr::from(first).to_string();
@@ -273,5 +266,6 @@ fn source((kind, service): (ServiceKind, FoundService)) -> Option<PeerSource> {
             id: service.id,
             ..node_source(first)
         },
-    })
+    };
+    Some((service.name, source))
 }

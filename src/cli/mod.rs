@@ -2,6 +2,7 @@
 //! the loop and the parts around them. The files in `bin/` only name a program.
 
 mod access;
+mod announced_relays;
 mod client;
 mod client_args;
 mod client_servers;

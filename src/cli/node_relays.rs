@@ -68,7 +68,7 @@ fn start_resolvers(
 }
 
 /// Starts the threads that look `relays` up on request, and one that adds those that are
-/// announced from now on, if `auto` stands for relays.
+/// announced from now on, and says where known ones are, if `auto` stands for relays.
 pub(super) fn follow_relays(
     reactor: &Reactor<Node<Folder>>,
     args: &RelayAddressArgs,
@@ -83,12 +83,21 @@ pub(super) fn follow_relays(
     }
     let handle = reactor.handle();
     let sandbox = has_sandbox.then(rights::of_discovery);
-    args.follow_relays(relays, sandbox, move |relay| match tls.connector(&relay) {
+    let moved = handle.clone();
+    let add = move |relay: FoundRelay| match tls.connector(&relay) {
         Ok(connector) => {
-            // Both lists of relays grow together.
+            // Both lists of relays grow together. A node that stops takes no relay any more, so
+            // that no later one gets a wrong index.
             handle.add_relay(connector);
             handle.send(NodeMessage::RelayFound(relay.source, fastrand::u64(..)));
+            true
         }
-        Err(error) => warn!(target: OPERATOR, "{} is not used: {}", relay.source, error.text),
+        Err(error) => {
+            warn!(target: OPERATOR, "{} is not used: {}", relay.source, error.text);
+            false
+        }
+    };
+    args.follow_relays(relays, sandbox, add, move |index, addresses| {
+        moved.send(NodeMessage::RelayAddresses(index, addresses));
     })
 }

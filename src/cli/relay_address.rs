@@ -8,6 +8,7 @@ use std::thread;
 
 use log::warn;
 
+use crate::cli::announced_relays::AnnouncedRelays;
 use crate::cli::discovery::BrowseArgs;
 use crate::cli::group::group_name;
 use crate::cli::host_port::{HostPort, host_and_port, missing_port};
@@ -88,6 +89,8 @@ pub(super) struct FoundRelay {
     pub(super) id: Option<KeyId>,
     /// How it was found.
     pub(super) chosen: ChosenRelay,
+    /// The name of its announcement, if it was found by that.
+    pub(super) announced_as: Option<String>,
 }
 
 /// Nodes that were found instead of relays.
@@ -191,28 +194,36 @@ impl RelayAddressArgs {
         let takes_nodes = auto == AutoServers::RelaysOrNodes && chosen.len() == 1;
         for (index, chosen) in chosen.into_iter().enumerate() {
             let id = self.relay_id.get(index).copied();
-            let relay = |source| FoundRelay {
+            let relay = |announced_as, source| FoundRelay {
                 source,
                 id,
                 chosen: chosen.clone(),
+                announced_as,
             };
+            let group_node = |node| relay(None, node);
             match &chosen {
                 ChosenRelay::Auto => match self.browse.find(id, takes_nodes) {
-                    Ok(sources) => found.extend(sources.into_iter().map(relay)),
+                    Ok(sources) => {
+                        let sources = sources.into_iter();
+                        found.extend(sources.map(|(name, source)| relay(Some(name), source)));
+                    }
                     Err(error) => failures.push(error),
                 },
                 ChosenRelay::Group(_) if auto != AutoServers::RelaysOrNodes => {
                     return Err(finds_nodes());
                 }
                 ChosenRelay::Group(name) => match self.browse.find_group(name) {
-                    Ok(nodes) => found.extend(nodes.into_iter().map(relay)),
+                    Ok(nodes) => found.extend(nodes.into_iter().map(group_node)),
                     Err(error) => failures.push(error),
                 },
                 ChosenRelay::At(address) => {
                     let addresses = address.resolve();
                     let addresses = addresses.map_err(|error| failures.push(error));
                     let addresses = addresses.unwrap_or_default();
-                    found.push(relay(PeerSource::relay(address.to_string(), addresses)));
+                    found.push(relay(
+                        None,
+                        PeerSource::relay(address.to_string(), addresses),
+                    ));
                 }
             }
         }
@@ -241,28 +252,41 @@ impl RelayAddressArgs {
         started.map_err(StartupError::system("cannot start a thread"))
     }
 
-    /// Starts a thread that waits for further relays, if `auto` stands for some, and passes
-    /// them on.
+    /// Starts a thread that waits for relays to be announced, if `auto` stands for some. It
+    /// passes on further ones to `add`, which says whether they are used, and the addresses of
+    /// one that has moved, with its index.
     pub(super) fn follow_relays(
         &self,
         found: &[FoundRelay],
         sandbox: Option<Sandbox>,
-        on_found: impl Fn(FoundRelay) + Send + 'static,
+        add: impl Fn(FoundRelay) -> bool + Send + 'static,
+        on_addresses: impl Fn(usize, Vec<SocketAddr>) + Send + 'static,
     ) -> Result<(), StartupError> {
         let is_auto = |chosen: &ChosenRelay| matches!(chosen, ChosenRelay::Auto);
         let Some(index) = self.chosen()?.iter().position(is_auto) else {
             return Ok(());
         };
         let id = self.relay_id.get(index).copied();
-        let known = found.iter().map(|relay| relay.source.clone()).collect();
-        let on_found = move |source| {
-            on_found(FoundRelay {
-                source,
-                id,
-                chosen: ChosenRelay::Auto,
-            });
+        let known = found.iter().map(|relay| {
+            let addresses = relay.source.addresses.clone();
+            (relay.announced_as.clone(), addresses)
+        });
+        let mut known = AnnouncedRelays::new(known, self.browse.max_found);
+        let on_announced = move |name: &str, source: PeerSource| {
+            let addresses = source.addresses.clone();
+            let add_it = || {
+                add(FoundRelay {
+                    source,
+                    id,
+                    chosen: ChosenRelay::Auto,
+                    announced_as: Some(name.into()),
+                })
+            };
+            if let Some((index, addresses)) = known.on_announced(name, &addresses, add_it) {
+                on_addresses(index, addresses);
+            }
         };
-        let started = self.browse.follow_relays(id, known, sandbox, on_found);
+        let started = BrowseArgs::follow_relays(id, sandbox, on_announced);
         started.map_err(StartupError::system("cannot start a thread"))
     }
 

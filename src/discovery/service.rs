@@ -38,6 +38,8 @@ impl ServiceKind {
 /// A server that was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FoundService {
+    /// What it calls itself, as anybody else can.
+    pub name: String,
     /// Its addresses, at least one: IPv4 before IPv6.
     pub addresses: Vec<NodeAddress>,
     /// Who it claims to be. Only TLS proves that.
@@ -59,7 +61,12 @@ impl FoundService {
         addresses.dedup();
         let id = service.get_property_val_str(ID);
         let id = id.and_then(|id| KeyId::from_str(id).ok());
-        (!addresses.is_empty()).then_some(Self { addresses, id })
+        let name = service.fullname.clone();
+        (!addresses.is_empty()).then_some(Self {
+            name,
+            addresses,
+            id,
+        })
     }
 }
 
