@@ -32,8 +32,8 @@ const CUT: &str = "(the rest of the output was cut off)";
 /// The pause between two lines: a relay takes 50 messages a second of a connection.
 const LINE_INTERVAL: Duration = Duration::from_millis(25);
 
-/// The time in which the answers to a sender are counted.
-const ANSWER_PERIOD: Duration = Duration::from_secs(60);
+/// The answers to a sender are forgotten once it has sent nothing for this time.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// The flags of the command.
 #[derive(clap::Args)]
@@ -49,8 +49,9 @@ pub(super) struct MessageCommandArgs {
     /// Maximum number of messages that wait for the command; others are dropped
     #[arg(long, value_name = "N", default_value = "16", value_parser = integer::<usize>(1..))]
     on_message_queue: usize,
-    /// Maximum number of messages of one sender that are answered in a minute; others do not
-    /// start the command. Two nodes that answer each other come to an end by it
+    /// Maximum number of messages of one sender that are answered without a minute of silence
+    /// between them; others do not start the command. Two nodes that answer each other come to an
+    /// end by it
     #[arg(long, value_name = "N", default_value = "30", value_parser = integer::<u32>(1..))]
     on_message_answers: u32,
 }
@@ -132,7 +133,8 @@ impl MessageCommand {
                 if !self.answers.allow(message.from, Instant::now()) {
                     let from = message.from;
                     self.report(Some(format!(
-                        "no more answers to {from} in this minute (--on-message-answers)"
+                        "no more answers to {from} until it is silent for a minute \
+                         (--on-message-answers)"
                     )));
                     continue;
                 }
@@ -141,7 +143,7 @@ impl MessageCommand {
                     Vec::new()
                 });
                 if !output.is_empty() {
-                    self.answers.count(message.from);
+                    self.answers.count(message.from, Instant::now());
                 }
                 for line in lines(&output) {
                     answer(message.relay, message.from, line);
@@ -197,12 +199,17 @@ impl MessageCommand {
     }
 }
 
-/// How many messages of each sender were answered in the present period. An automatic answer
-/// to an automatic answer has no end unless one side stops (RFC 3834, section 2).
+/// How many messages of each sender were answered since it was last silent for a while. An
+/// automatic answer to an automatic answer has no end unless one side stops (RFC 3834, section 2).
 struct AnswerCounts {
-    by_sender: HashMap<NodeAddress, u32>,
+    by_sender: HashMap<NodeAddress, AnsweredSender>,
     max: u32,
-    started: Instant,
+}
+
+struct AnsweredSender {
+    answers: u32,
+    /// When its last message came.
+    last: Instant,
 }
 
 impl AnswerCounts {
@@ -210,23 +217,28 @@ impl AnswerCounts {
         Self {
             by_sender: HashMap::new(),
             max,
-            started: Instant::now(),
         }
     }
 
     /// Whether a message of this sender may be answered.
     fn allow(&mut self, sender: NodeAddress, now: Instant) -> bool {
-        if now.saturating_duration_since(self.started) >= ANSWER_PERIOD {
-            self.by_sender.clear();
-            self.started = now;
-        }
         self.by_sender
-            .get(&sender)
-            .is_none_or(|count| *count < self.max)
+            .retain(|_, sender| now.saturating_duration_since(sender.last) < SILENCE);
+        match self.by_sender.get_mut(&sender) {
+            None => true,
+            Some(sender) => {
+                sender.last = now;
+                sender.answers < self.max
+            }
+        }
     }
 
-    fn count(&mut self, sender: NodeAddress) {
-        *self.by_sender.entry(sender).or_default() += 1;
+    fn count(&mut self, sender: NodeAddress, now: Instant) {
+        let first = AnsweredSender {
+            answers: 0,
+            last: now,
+        };
+        self.by_sender.entry(sender).or_insert(first).answers += 1;
     }
 }
 
@@ -341,5 +353,24 @@ mod tests {
         let many = texts(&"x\n".repeat(MAX_LINES + 1));
         assert_eq!((many.len(), many[MAX_LINES - 1].as_str()), (MAX_LINES, CUT));
         assert_eq!(texts(&"x\n".repeat(MAX_LINES)), ["x"; MAX_LINES]);
+    }
+
+    #[test]
+    fn a_slow_exchange_of_two_commands_comes_to_an_end() {
+        let mut counts = AnswerCounts::new(3);
+        let [sender, other] = [1, 2].map(|port| {
+            let address = format!("127.0.0.1 {port}");
+            NodeAddress::parse(&address).expect("an address")
+        });
+        let mut now = Instant::now();
+        for _ in 0..3 {
+            now += SILENCE - Duration::from_secs(1);
+            assert!(counts.allow(sender, now));
+            counts.count(sender, now);
+        }
+        now += SILENCE - Duration::from_secs(1);
+        assert!(!counts.allow(sender, now));
+        assert!(counts.allow(other, now));
+        assert!(counts.allow(sender, now + SILENCE));
     }
 }

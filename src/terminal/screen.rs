@@ -255,6 +255,7 @@ impl User for Screen {
                 | UserEvent::SourceAnswered { .. }
                 | UserEvent::StrangerPassedOver { .. },
             ) => verbose,
+            (Style::Human { quiet: true, .. }, UserEvent::NoResult(_)) => false,
             (_, UserEvent::NoResult(_)) => self.stdout_is_terminal,
             (Style::Human { quiet, verbose, .. }, _) => {
                 let is_step = verbose && is_progress;

@@ -157,7 +157,7 @@ fn a_sender_that_is_answered_too_often_gets_no_more_answers() {
     // As another node with such a command would do.
     send(&mut nc, &node, "4");
     assert_eq!(nc.line(), "OK");
-    node.log_until(&format!("no more answers to {address} in this minute"));
+    node.log_until(&format!("no more answers to {address} until it is silent"));
     let (mut other, _) = listener(&relay);
     send(&mut other, &node, "hello");
     assert_eq!(other.line(), "OK");
