@@ -21,9 +21,7 @@ pub enum FilePattern {
     Glob(NameGlob),
     /// All files.
     All,
-    /// The files of this pattern, and also those whose names are hidden; see [`HiddenNames`].
-    ///
-    /// [`HiddenNames`]: crate::jobs::hidden_names::HiddenNames
+    /// The files of this pattern, and also those whose names are hidden.
     WithHidden(Box<FilePattern>),
 }
 
