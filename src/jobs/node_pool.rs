@@ -155,6 +155,14 @@ impl NodePool {
         of_node.map(|connection| connection.requests.len()).sum()
     }
 
+    /// The number of requests that nodes have not answered.
+    pub(super) fn requests(&self) -> usize {
+        let connections = self.connections.values();
+        connections
+            .map(|connection| connection.requests.len())
+            .sum()
+    }
+
     /// When a node has sent a part of a response last, on the connections that are open.
     pub(super) fn last_input(&self, node: NodeAddress) -> Option<Instant> {
         let connections = self.connections.values();

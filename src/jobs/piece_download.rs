@@ -65,6 +65,8 @@ pub(super) struct PieceDownload {
     wrong_stored: usize,
     next_check: Option<Instant>,
     transfers: Vec<Transfer>,
+    /// Set if our rate limit brings no more pieces now: until when at most.
+    limited_until: Option<Instant>,
     /// Set as long as the size is not checked, if nodes announce several sizes for the hash:
     /// until when the last piece must have come, which shows it.
     size_deadline: Option<Instant>,
@@ -134,6 +136,7 @@ impl PieceDownload {
             wrong_stored: 0,
             next_check: None,
             transfers: Vec::new(),
+            limited_until: None,
             size_deadline: None,
             in_order: None,
             stored: 0,
@@ -158,7 +161,7 @@ impl PieceDownload {
 
     /// When to call [`PieceDownload::advance`].
     pub(super) fn next_deadline(&self, context: &JobContext) -> Option<Instant> {
-        let fill = self.next_fill(&context.limits);
+        let fill = self.next_fill(context);
         let deadlines = [fill, self.next_query(), self.next_check, self.size_deadline];
         deadlines.into_iter().flatten().min()
     }

@@ -1,6 +1,6 @@
 //! Which node a download asks for what, and when.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::jobs::job_context::JobContext;
 use crate::jobs::piece_download::PieceDownload;
@@ -8,7 +8,6 @@ use crate::jobs::piece_download::list_request::PieceListRequest;
 use crate::jobs::piece_download::source::SourceState;
 use crate::jobs::piece_download::transfer::{Transfer, TransferPlace};
 use crate::jobs::user_event::UserEvent;
-use crate::limits::JobLimits;
 use crate::protocol::{MaybeHash, Request};
 
 /// The requests that one connection to a node carries, so that the node always has the
@@ -25,6 +24,9 @@ const STALL_DELAY: u32 = 8;
 /// Under a rate limit, no more pieces are requested at once than come in so many seconds: of
 /// many pieces that come slowly, none is complete when the download is broken off.
 const RATE_SECONDS: u64 = 4;
+
+/// Under a rate limit, a node is late that sends less than its fair part divided by this.
+const LATE_PART: u64 = 4;
 
 /// The bytes that may be on their way or in memory when they must be written in order.
 pub(super) const WINDOW: u64 = 16 * 1024 * 1024;
@@ -44,7 +46,7 @@ impl PieceDownload {
             true => return,
             false => {}
         }
-        while let Some((source, piece)) = self.next_request(context) {
+        while let Some((source, piece)) = self.next_request(context, now) {
             let place = self.place(piece, self.is_in_order());
             self.request(context, source, piece, place, now);
         }
@@ -62,16 +64,27 @@ impl PieceDownload {
 
     /// The node with the fewest requests of those that may get more and have a missing
     /// piece; takes that piece.
-    fn next_request(&mut self, context: &JobContext) -> Option<(usize, u32)> {
-        let rate = context.limits.rate;
-        let max = rate.map(|rate| rate.saturating_mul(RATE_SECONDS) / self.layout.piece_size());
-        if max.is_some_and(|max| self.transfers.len() as u64 >= max.max(1)) {
+    fn next_request(&mut self, context: &JobContext, now: Instant) -> Option<(usize, u32)> {
+        self.limited_until = self.limited_until(context, now);
+        if self.limited_until.is_some() {
             return None;
         }
         let mut free = self.free(context);
         free.sort_unstable();
         free.into_iter()
             .find_map(|(_, source)| Some((source, self.next_piece(source)?)))
+    }
+
+    /// Set if as many pieces are on their way as our rate limit brings soon: when the first
+    /// of them is late. Those that are late do not keep others from being requested.
+    fn limited_until(&self, context: &JobContext, now: Instant) -> Option<Instant> {
+        let rate = context.limits.rate?;
+        let max = rate.saturating_mul(RATE_SECONDS) / self.layout.piece_size();
+        let transfers = self.transfers.iter();
+        let late = transfers.filter_map(|transfer| self.late_at(transfer, context));
+        let in_time = late.filter(|late| *late > now);
+        let is_full = in_time.clone().count() as u64 >= max.max(1);
+        is_full.then(|| in_time.min()).flatten()
     }
 
     /// Takes the next piece to request from a node.
@@ -85,7 +98,7 @@ impl PieceDownload {
     }
 
     /// When [`PieceDownload::fill`] can make more requests.
-    pub(super) fn next_fill(&self, limits: &JobLimits) -> Option<Instant> {
+    pub(super) fn next_fill(&self, context: &JobContext) -> Option<Instant> {
         let retry = self.sources.next_retry();
         let list = self.values.is_empty().then_some(self.next_list).flatten();
         let idle = self.idle();
@@ -96,9 +109,10 @@ impl PieceDownload {
         let lonely = self.transfers.iter();
         let lonely = lonely.filter(|other| self.is_lonely(other.piece) && may_have(other.piece));
         let duplicate = lonely
-            .map(|transfer| self.duplicate_due(transfer, limits))
+            .map(|transfer| self.duplicate_due(transfer, context))
             .min();
-        [retry, list, duplicate].into_iter().flatten().min()
+        let dues = [retry, list, duplicate, self.limited_until];
+        dues.into_iter().flatten().min()
     }
 
     /// Requests the list of pieces from the next node, if no other node is about to send
@@ -161,10 +175,9 @@ impl PieceDownload {
     /// A node without work, and a piece that another node has not sent in time.
     fn duplicate(&self, context: &JobContext, now: Instant) -> Option<(usize, u32)> {
         let idle = self.idle();
-        let limits = &context.limits;
         let has = |index: usize, piece| self.sources.all[index].may_have(piece);
         let late = self.transfers.iter().filter(|transfer| {
-            self.is_lonely(transfer.piece) && self.duplicate_due(transfer, limits) <= now
+            self.is_lonely(transfer.piece) && self.duplicate_due(transfer, context) <= now
         });
         let late = late.filter_map(|transfer| {
             let source = idle.iter().find(|index| has(**index, transfer.piece))?;
@@ -175,13 +188,26 @@ impl PieceDownload {
     }
 
     /// When an idle node is asked for the piece as well.
-    fn duplicate_due(&self, transfer: &Transfer, limits: &JobLimits) -> Instant {
-        let delay = limits.try_delay;
-        // A piece that our own limit delays is not late.
-        match self.fits_memory(transfer.piece) && !limits.is_rate_limited {
-            true => transfer.started + delay,
-            false => transfer.last_input + delay * STALL_DELAY,
+    fn duplicate_due(&self, transfer: &Transfer, context: &JobContext) -> Instant {
+        let limits = &context.limits;
+        let stalled = transfer.last_input + limits.try_delay * STALL_DELAY;
+        match self.fits_memory(transfer.piece) {
+            false => stalled,
+            true if !limits.is_rate_limited => transfer.started + limits.try_delay,
+            // A piece that our own limit delays is not late.
+            true => self.late_at(transfer, context).unwrap_or(stalled),
         }
+    }
+
+    /// When a piece is late if nothing more of it comes, under our rate limit.
+    fn late_at(&self, transfer: &Transfer, context: &JobContext) -> Option<Instant> {
+        let rate = context.limits.rate?.max(1);
+        let delay = context.limits.try_delay * STALL_DELAY;
+        // All requests share the limit.
+        let share = LATE_PART * context.pool.requests().max(1) as u64;
+        let millis = transfer.received.saturating_mul(1000 * share) / rate;
+        let slow = transfer.started + delay.max(Duration::from_millis(millis));
+        Some(slow.min(transfer.last_input + delay))
     }
 
     /// Whether only one node is asked for the piece.
