@@ -6,7 +6,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 
@@ -19,6 +19,8 @@ use crate::registry::tls;
 pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The least bytes per second of a reply, after that time.
+const MIN_RATE: u64 = 16 * 1024;
 
 /// How to reach the engine, and as whom.
 #[derive(Clone)]
@@ -87,7 +89,36 @@ impl<T: Read + Write + Send> EngineStream for T {}
 
 /// A connection.
 pub(super) struct EngineConnection {
-    stream: BufReader<Box<dyn EngineStream>>,
+    stream: BufReader<RatedStream>,
+}
+
+/// A stream whose replies must come at [`MIN_RATE`]. The time-out of the socket is one for each
+/// read: an engine that sends a byte now and then would never reach it.
+struct RatedStream {
+    stream: Box<dyn EngineStream>,
+    /// How long a reply may take, beside the time for its bytes.
+    patience: Duration,
+    /// When the present reply was begun, and its bytes.
+    started: Instant,
+    received: u64,
+}
+
+impl RatedStream {
+    fn begin_reply(&mut self) {
+        (self.started, self.received) = (Instant::now(), 0);
+    }
+}
+
+impl Read for RatedStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let time = self.patience + Duration::from_secs(self.received / MIN_RATE);
+        if self.started.elapsed() > time {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let length = self.stream.read(buffer)?;
+        self.received += length as u64;
+        Ok(length)
+    }
 }
 
 impl EngineConnection {
@@ -112,13 +143,19 @@ impl EngineConnection {
                 }
             }
         };
-        let mut connection = Self::over(stream);
+        let mut connection = Self::over(stream, REPLY_TIMEOUT + patience);
         connection.log_in(access)?;
         Ok(connection)
     }
 
-    /// Speaks over a stream.
-    pub(super) fn over(stream: Box<dyn EngineStream>) -> Self {
+    /// Speaks over a stream. A reply may take so long, beside the time for its bytes.
+    pub(super) fn over(stream: Box<dyn EngineStream>, patience: Duration) -> Self {
+        let stream = RatedStream {
+            stream,
+            patience,
+            started: Instant::now(),
+            received: 0,
+        };
         Self {
             stream: BufReader::with_capacity(64 * 1024, stream),
         }
@@ -140,11 +177,13 @@ impl EngineConnection {
 
     /// Sends commands and reads their replies. The first error of a reply is one.
     pub(super) fn exchange(&mut self, commands: &Commands) -> Result<Vec<RespValue>, EngineError> {
-        self.stream.get_mut().write_all(&commands.bytes)?;
-        self.stream.get_mut().flush()?;
+        let stream = &mut self.stream.get_mut().stream;
+        stream.write_all(&commands.bytes)?;
+        stream.flush()?;
         let mut replies = Vec::with_capacity(commands.count);
         let mut error = None;
         for _ in 0..commands.count {
+            self.stream.get_mut().begin_reply();
             match RespValue::read(&mut self.stream)? {
                 RespValue::Error(text) => error = error.or(Some(text)),
                 reply => replies.push(reply),
@@ -182,4 +221,43 @@ fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
         }
     }
     Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An engine whose reply never ends.
+    struct TricklingEngine;
+
+    impl Read for TricklingEngine {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            std::thread::sleep(Duration::from_millis(5));
+            buffer[0] = b'+';
+            Ok(1)
+        }
+    }
+
+    impl Write for TricklingEngine {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reply_that_trickles_in_is_late() {
+        let patience = Duration::from_millis(50);
+        let mut connection = EngineConnection::over(Box::new(TricklingEngine), patience);
+        let mut commands = Commands::default();
+        commands.push_words(["PING"]);
+        let reply = connection.exchange(&commands);
+        assert!(
+            matches!(&reply, Err(EngineError::Connection(error)) if error.kind() == io::ErrorKind::TimedOut),
+            "{reply:?}"
+        );
+    }
 }

@@ -288,6 +288,7 @@ mod tests {
     use std::sync::{Arc, Mutex, mpsc};
 
     use super::*;
+    use crate::registry::connection::REPLY_TIMEOUT;
 
     /// A stream that makes its thread panic.
     struct PanickingStream;
@@ -336,7 +337,7 @@ mod tests {
         let written = Arc::default();
         let replies = io::Cursor::new([first, replies].concat());
         let stream = ScriptedStream(replies, Arc::clone(&written));
-        let mut connection = EngineConnection::over(Box::new(stream));
+        let mut connection = EngineConnection::over(Box::new(stream), REPLY_TIMEOUT);
         let batch = RegistryBatch {
             origin: InstanceId(1),
             number: 7,
@@ -375,7 +376,7 @@ mod tests {
         let writer = thread::spawn(move || writer.run());
         for number in 1..3 {
             let origin = InstanceId(number);
-            let connection = EngineConnection::over(Box::new(PanickingStream));
+            let connection = EngineConnection::over(Box::new(PanickingStream), REPLY_TIMEOUT);
             let batch = RegistryBatch {
                 origin,
                 number: 1,
