@@ -152,6 +152,27 @@ fn a_running_node_registers_with_relays_that_are_announced_later() {
 }
 
 #[test]
+fn a_running_node_follows_a_relay_to_another_address() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let there = here.neighbour();
+    let mut relay = announced_relay(&there, &[]);
+    let port = relay.address().port().to_string();
+    let share = folder(&[]);
+    let node = Server::start(node_on(&here, share.path(), &[]));
+    node.log_until("registered as");
+    assert_eq!(relay.stop(), Some(0));
+    for (change, address) in [("del", "10.9.0.2/24"), ("add", "10.9.0.3/24")] {
+        there.run(&["ip", "address", change, address, "dev", "net0"]);
+    }
+    let mut command = there.command(env!("CARGO_BIN_EXE_relay-server"));
+    command.args([&port, "--listen", "0.0.0.0", "--announce"]);
+    let relay = Server::start(command);
+    relay.log_until(" registered by ");
+}
+
+#[test]
 fn only_the_relay_with_the_wanted_id_is_used() {
     let Some(here) = Machine::new() else {
         return;
