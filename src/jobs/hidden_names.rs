@@ -1,5 +1,5 @@
 //! Which hidden names a pattern stands for. Anybody can announce `.bash_profile`, and programs
-//! obey such files. So, as in a shell, a pattern stands for a hidden name only if the user has
+//! execute such files. So, as in a shell, a pattern stands for a hidden name only if the user has
 //! typed the dot of each hidden part, or wants hidden files.
 
 use crate::jobs::file_pattern::{FilePattern, NameMatcher};

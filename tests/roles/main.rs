@@ -6,6 +6,7 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod alone;
 mod announcer;
 mod client;
 mod defaults;

@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use peerline::node::{Node, Registrar};
 use peerline::protocol::{ClaimedIp, Port};
-use peerline::role::{ConnId, Context, Input, Output, Role, Traffic};
+use peerline::role::Input;
 
+use crate::alone::handle_alone;
 use crate::memory::{Entry, Files, Memory};
-use crate::processor_time::processor_time;
 
 /// Entries of a folder that is sorted.
 const ENTRIES: usize = 4000;
@@ -33,20 +33,7 @@ fn node(letters: &str) -> Node<Memory> {
 /// The time that a request takes in one turn, and the work that the node counts for it.
 fn handle(node: &mut Node<Memory>, target: &str) -> (Duration, usize) {
     let head = format!("HEAD {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    let peer = "127.0.0.1:5000".parse().expect("an address");
-    let mut session = node.on_accept(peer);
-    let mut out = Output::default();
-    let began = processor_time();
-    let mut context = Context {
-        now: Instant::now(),
-        wall_clock: SystemTime::UNIX_EPOCH,
-        traffic: &Traffic::default(),
-        out: &mut out,
-    };
-    let conn = ConnId { slot: 0, serial: 0 };
-    let input = Input::HttpHead(head.as_bytes());
-    node.on_input(&mut context, conn, peer, &mut session, input);
-    (processor_time().saturating_sub(began), out.take_work())
+    handle_alone(node, Input::HttpHead(head.as_bytes()))
 }
 
 #[test]

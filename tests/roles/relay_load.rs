@@ -3,11 +3,12 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use peerline::relay::{Relay, RelaySettings};
-use peerline::role::{ConnId, Context, Input, Output, Role, Traffic};
+use peerline::role::{Input, Role};
 
+use crate::alone::handle_alone;
 use crate::defaults::defaults;
 use crate::processor_time::processor_time;
 use crate::relay::{relay, stage};
@@ -162,23 +163,6 @@ fn a_long_list_keeps_its_order_while_nodes_come_and_go() {
 fn time_of(relay: &mut Relay, line: &str) -> Duration {
     let input = Input::Line(line.as_bytes());
     handle_alone(relay, input).0
-}
-
-/// The time that an input takes in the role alone, and the work that the role counts for it.
-fn handle_alone(relay: &mut Relay, input: Input<'_>) -> (Duration, usize) {
-    let peer = "127.0.0.1:5000".parse().expect("an address");
-    let mut out = Output::default();
-    let mut session = relay.on_accept(peer);
-    let began = processor_time();
-    let mut context = Context {
-        now: Instant::now(),
-        wall_clock: SystemTime::UNIX_EPOCH,
-        traffic: &Traffic::default(),
-        out: &mut out,
-    };
-    let conn = ConnId { slot: 0, serial: 0 };
-    relay.on_input(&mut context, conn, peer, &mut session, input);
-    (processor_time().saturating_sub(began), out.take_work())
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Names that start with a dot: anybody can announce them, and programs obey such files. A
+//! Names that start with a dot: anybody can announce them, and programs execute such files. A
 //! pattern stands for them only if the user has typed the dot, or `--hidden`.
 
 use std::path::Path;

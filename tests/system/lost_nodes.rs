@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use crate::hashes;
 use crate::small_files::SmallFilesNetwork;
-use crate::support::relay_index::holders;
+use crate::support::relay_index::wait_for_hash;
 use crate::support::{RunningProgram, client_command, eventually, folder, noise, relay};
 
 /// Nodes are killed at random moments, and each time another one takes the place.
@@ -22,11 +22,7 @@ fn a_download_outlives_its_nodes() {
     let relay = relay(&[]);
     let start = || hashes::node(&relay, share.path(), &[]);
     let mut nodes: Vec<_> = (0..NODES).map(|_| start()).collect();
-    let hash = hashes::hash(&content);
-    eventually("all nodes have announced the hash", || {
-        let holders = holders(&relay, "file");
-        holders.iter().filter(|line| line.ends_with(&hash)).count() == NODES
-    });
+    wait_for_hash(&relay, "file", &content, NODES);
     let home = folder(&[]);
     let args = [
         "get",

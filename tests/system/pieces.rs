@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::hashes::node;
 use crate::support::piece_node::{Fault, PieceNode};
-use crate::support::relay_index::{announce, holders};
+use crate::support::relay_index::{announce, wait_for_hash};
 use crate::support::{
     ProgramOutput, RunningProgram, Server, client_command, eventually, folder, noise, relay, run,
 };
@@ -69,15 +69,6 @@ impl Swarm {
     fn served(&self) -> Vec<usize> {
         self.nodes.iter().map(PieceNode::served).collect()
     }
-}
-
-/// Waits until a holder of `file` has announced the hash of this content.
-fn wait_for_hash(relay: &Server, content: &[u8]) {
-    let hash = blake3::hash(content).to_string();
-    let knows_hash = |holder: &String| holder.ends_with(&hash);
-    eventually("the hash is known", || {
-        holders(relay, "file").iter().any(knows_hash)
-    });
 }
 
 #[test]
@@ -245,7 +236,7 @@ fn a_client_waits_for_a_holder_that_comes_back() {
     let share = folder(&[("file", &content)]);
     let relay = relay(&[]);
     let mut first = node(&relay, share.path(), &[]);
-    wait_for_hash(&relay, &content);
+    wait_for_hash(&relay, "file", &content, 1);
     let home = folder(&[]);
     let args = [
         "get",
@@ -313,7 +304,7 @@ fn a_slow_reader_of_stdout_gets_everything() {
     let share = folder(&[("file", &content)]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &["--stall", "1"]);
-    wait_for_hash(&relay, &content);
+    wait_for_hash(&relay, "file", &content, 1);
     let mut client = RunningProgram::start(
         client_command(relay.address(), &["get", "file", "--timeout", "1"])
             .stdin(Stdio::null())

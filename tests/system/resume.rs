@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::hashes::{hash, node};
-use crate::support::relay_index::holders;
+use crate::hashes::node;
+use crate::support::relay_index::{holders, wait_for_hash};
 use crate::support::{
     ProgramOutput, RunningProgram, Server, client_command, eventually, folder, noise, relay, run,
 };
@@ -62,11 +62,7 @@ impl ResumeFixture {
 
     /// Waits until so many nodes have announced the content with its hash.
     fn wait_for_hash(&self, nodes: usize) {
-        let hash = hash(&self.content);
-        eventually("the relay knows the hash", || {
-            let holders = holders(&self.relay, "large");
-            holders.iter().filter(|line| line.contains(&hash)).count() == nodes
-        });
+        wait_for_hash(&self.relay, "large", &self.content, nodes);
     }
 
     fn command(&self, args: &[&str]) -> Command {

@@ -214,7 +214,7 @@ impl NameBlocks {
 
     /// Removes a name, which must have been inserted.
     pub(super) fn remove(&mut self, id: NameId, entries: &Table<NameEntry>) {
-        // Rare: nothing leaves while a relay loads, except what it loads twice.
+        // Nothing leaves while a relay loads, except what it loads twice.
         self.finish_loading(entries);
         let entry = &entries[id];
         let at = self.block_index(&entry.name, entries);

@@ -1,5 +1,6 @@
 //! An engine that has lost the record of a node and does not say so.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use peerline::protocol::NodeAddress;
@@ -48,15 +49,20 @@ impl Pair {
         self.engine.forget_record(&node);
     }
 
-    /// All relays, and one that starts now, list only these files.
-    fn assert_files(&mut self, files: &[&str]) {
+    /// What all relays list, and one that starts now.
+    fn directories(&mut self) -> Vec<BTreeSet<String>> {
         // Renewals are published once a second.
         self.settle();
         let mut fresh = RelaySite::new(99, self.now);
         fresh.connect(InstanceId(99), &self.engine);
         while fresh.read(&mut self.engine, self.now) {}
-        for relay in self.relays.iter_mut().chain([&mut fresh]) {
-            let listed = relay.directory(self.now);
+        let relays = self.relays.iter_mut().chain([&mut fresh]);
+        relays.map(|relay| relay.directory(self.now)).collect()
+    }
+
+    /// All relays, and one that starts now, list only these files.
+    fn assert_files(&mut self, files: &[&str]) {
+        for listed in self.directories() {
             let is_holder = |line: &&String| line.contains(": 192.0.2.1 9000 ");
             let holders = listed.iter().filter(is_holder);
             let names: Vec<&str> = holders
@@ -72,12 +78,7 @@ impl Pair {
 impl Pair {
     /// All relays, and one that starts now, list this file, and so many.
     fn assert_holds(&mut self, name: &str, size: u64, files: usize) {
-        self.settle();
-        let mut fresh = RelaySite::new(99, self.now);
-        fresh.connect(InstanceId(99), &self.engine);
-        while fresh.read(&mut self.engine, self.now) {}
-        for relay in self.relays.iter_mut().chain([&mut fresh]) {
-            let listed = relay.directory(self.now);
+        for listed in self.directories() {
             let holder = format!("{name}: 192.0.2.1 9000 {size} -");
             assert!(listed.contains(&holder), "{listed:?}");
             let total = format!("FILES {files} {files}");

@@ -29,6 +29,16 @@ fn list(answer: &str, head: &str) -> Vec<String> {
     lines
 }
 
+/// Waits until exactly so many nodes have announced a file with the hash of this content.
+#[track_caller]
+pub fn wait_for_hash(relay: &Server, name: &str, content: &[u8], nodes: usize) {
+    let hash = blake3::hash(content).to_string();
+    eventually("the relay knows the hash", || {
+        let holders = holders(relay, name);
+        holders.iter().filter(|line| line.ends_with(&hash)).count() == nodes
+    });
+}
+
 /// Waits until the relay's index has `count` names.
 #[track_caller]
 pub fn wait_for_names(relay: &Server, count: u64) {
