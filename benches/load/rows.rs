@@ -18,7 +18,7 @@ pub(crate) struct Row {
     pub(crate) about: &'static str,
     /// The attackers.
     pub(crate) crowds: &'static [Crowd],
-    /// The most memory of a server under attack, in MiB.
+    /// The most memory of a server under attack, in MiB: it follows from its limits.
     pub(crate) memory: u64,
     /// Flags of the relay.
     pub(crate) relay_args: &'static [&'static str],
@@ -68,6 +68,16 @@ pub(crate) enum Script {
 /// Appends the next requests of an attacker.
 pub(crate) type Payload = fn(&mut String, Attacker<'_>);
 
+/// The memory of a server with its usual files and users, in MiB.
+const USUAL: u64 = 64;
+
+/// The most memory of 512 connections whose answers are read, in MiB: `--help` says that each
+/// needs at most 144 KiB.
+const CONNECTED: u64 = 512 * 144 / 1024;
+
+/// The most memory of as many whose answers wait, in MiB: `--max-queue` is 256 KiB.
+const QUEUED: u64 = CONNECTED + 512 * 256 / 1024;
+
 /// An attacker, for its payload.
 #[derive(Clone, Copy)]
 pub(crate) struct Attacker<'a> {
@@ -83,7 +93,7 @@ const NONE: Row = Row {
     name: "none",
     about: "no attack: the noise of the machine",
     crowds: &[],
-    memory: 64,
+    memory: USUAL,
     relay_args: &[],
     node_descriptors: None,
 };
@@ -123,14 +133,14 @@ pub(crate) const ROWS: &[Row] = &[
         name: "pipelined",
         about: "HELP, STATS, SHARE, SEARCH without pause, 512 connections of one address",
         crowds: &[PIPELINED],
-        memory: 192,
+        memory: USUAL + QUEUED,
         ..NONE
     },
     Row {
         name: "unread",
         about: "LIST, SEARCH, HELP, STATS whose answers nobody reads, 512 connections",
         crowds: &[REGISTER, UNREAD],
-        memory: 192,
+        memory: USUAL + QUEUED,
         ..NONE
     },
     Row {
@@ -177,12 +187,14 @@ pub(crate) const ROWS: &[Row] = &[
         name: "stat",
         about: "STAT without pause, 512 connections of one address",
         crowds: &[STAT],
+        memory: USUAL + CONNECTED,
         ..NONE
     },
     Row {
         name: "get",
         about: "GET of a small file without pause, 512 connections of one address",
         crowds: &[GET],
+        memory: USUAL + CONNECTED,
         ..NONE
     },
     Row {
@@ -195,7 +207,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "unread-get",
         about: "GET of small and big files that nobody reads, 512 connections",
         crowds: &[UNREAD_GET],
-        memory: 192,
+        memory: USUAL + QUEUED,
         ..NONE
     },
     Row {
@@ -204,7 +216,7 @@ pub(crate) const ROWS: &[Row] = &[
         crowds: &[UNREAD_GET],
         relay_args: &["--lease", "3"],
         node_descriptors: Some(1024),
-        memory: 192,
+        memory: USUAL + QUEUED,
     },
     ALL,
 ];
