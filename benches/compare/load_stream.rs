@@ -5,8 +5,6 @@ use std::io::{self, ErrorKind, Read, Write};
 use mio::net::TcpStream;
 use rustls::ClientConnection;
 
-use crate::tcp_load::would_block;
-
 /// A socket, and the session on it if it is encrypted.
 pub(crate) struct LoadStream {
     pub(crate) socket: TcpStream,
@@ -65,4 +63,12 @@ impl Write for LoadStream {
         }
         Ok(())
     }
+}
+
+/// The operation would block, or the socket is not connected yet.
+pub(crate) fn would_block(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::NotConnected | ErrorKind::Interrupted
+    )
 }

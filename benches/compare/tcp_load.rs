@@ -11,7 +11,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use peerline::tls::TlsConnector;
 
-use crate::load_stream::LoadStream;
+use crate::load_stream::{LoadStream, would_block};
 use crate::request_spec::{ReplyState, RequestSpec};
 
 /// Bytes in a read.
@@ -322,12 +322,4 @@ pub(crate) fn scattered(turn: u64, numbers: u64) -> u32 {
     /// A prime, so that every number occurs.
     const STRIDE: u64 = 611_953;
     (turn.wrapping_mul(STRIDE) % numbers) as u32
-}
-
-/// The operation would block, or the socket is not connected yet.
-pub(crate) fn would_block(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::WouldBlock | ErrorKind::NotConnected | ErrorKind::Interrupted
-    )
 }

@@ -31,7 +31,7 @@ const RELAY: &str = "192.0.2.1:4000";
 
 /// What is wrong with a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Fault {
+enum NodeFault {
     None,
     WrongBytes,
     WrongList,
@@ -45,15 +45,15 @@ enum Fault {
     OnlyGet,
 }
 
-const FAULTS: [Fault; 8] = [
-    Fault::WrongBytes,
-    Fault::WrongList,
-    Fault::Closes,
-    Fault::FallsSilent,
-    Fault::Changes,
-    Fault::IsGone,
-    Fault::RefusesConnections,
-    Fault::OnlyGet,
+const FAULTS: [NodeFault; 8] = [
+    NodeFault::WrongBytes,
+    NodeFault::WrongList,
+    NodeFault::Closes,
+    NodeFault::FallsSilent,
+    NodeFault::Changes,
+    NodeFault::IsGone,
+    NodeFault::RefusesConnections,
+    NodeFault::OnlyGet,
 ];
 
 /// What the user has got.
@@ -164,14 +164,14 @@ struct Connection {
 
 struct Swarm {
     machine: Machine<Client, Vec<Event<OwnedFd>>>,
-    nodes: BTreeMap<SocketAddr, Fault>,
+    nodes: BTreeMap<SocketAddr, NodeFault>,
     connections: BTreeMap<u32, Connection>,
     random: Rng,
     is_done: bool,
 }
 
 impl Swarm {
-    fn new(random: Rng, faults: &[Fault], stored: &Rc<RefCell<Stored>>) -> Self {
+    fn new(random: Rng, faults: &[NodeFault], stored: &Rc<RefCell<Stored>>) -> Self {
         let limits = JobLimits::default();
         let relay: SocketAddr = RELAY.parse().expect("an address");
         let jobs = JobRunner::new(
@@ -271,7 +271,7 @@ impl Swarm {
                     number, address, ..
                 } => {
                     let first = match self.nodes.get(&address) {
-                        Some(Fault::RefusesConnections) => Action::Refuse,
+                        Some(NodeFault::RefusesConnections) => Action::Refuse,
                         _ => Action::Establish,
                     };
                     let connection = Connection {
@@ -331,21 +331,21 @@ impl Swarm {
 }
 
 /// What a node does for a request.
-fn node_actions(request: &Request<'_>, fault: Fault, random: &mut Rng) -> Vec<Action> {
+fn node_actions(request: &Request<'_>, fault: NodeFault, random: &mut Rng) -> Vec<Action> {
     let send = |text: &str| vec![Action::Send(text.as_bytes().to_vec())];
-    let is_wrong = fault == Fault::WrongBytes;
+    let is_wrong = fault == NodeFault::WrongBytes;
     let mut reply = match request {
         Request::Get(_) => {
             let mut reply = format!("FOUND {}\n", CONTENT.bytes.len()).into_bytes();
             reply.extend_from_slice(&CONTENT.bytes);
             let last = reply.len() - 1;
-            reply[last] ^= u8::from(is_wrong || fault == Fault::WrongList);
+            reply[last] ^= u8::from(is_wrong || fault == NodeFault::WrongList);
             reply
         }
-        _ if fault == Fault::OnlyGet => return send("ERROR 501 only GET\n"),
-        _ if fault == Fault::IsGone => return send("NOTFOUND\n"),
-        Request::Pieces(_) => CONTENT.list(fault == Fault::WrongList).into_bytes(),
-        Request::Range { .. } if fault == Fault::Changes && random.bool() => {
+        _ if fault == NodeFault::OnlyGet => return send("ERROR 501 only GET\n"),
+        _ if fault == NodeFault::IsGone => return send("NOTFOUND\n"),
+        Request::Pieces(_) => CONTENT.list(fault == NodeFault::WrongList).into_bytes(),
+        Request::Range { .. } if fault == NodeFault::Changes && random.bool() => {
             return send("ERROR 409 it has changed\n");
         }
         Request::Range { offset, .. } => {
@@ -354,10 +354,10 @@ fn node_actions(request: &Request<'_>, fault: Fault, random: &mut Rng) -> Vec<Ac
         }
         _ => return send("NOTFOUND\n"),
     };
-    if matches!(fault, Fault::Closes | Fault::FallsSilent) && random.u8(..) < 60 {
+    if matches!(fault, NodeFault::Closes | NodeFault::FallsSilent) && random.u8(..) < 60 {
         reply.truncate(random.usize(1..=reply.len()));
         let end = match fault {
-            Fault::Closes => Action::Close,
+            NodeFault::Closes => Action::Close,
             _ => Action::BeSilent,
         };
         return vec![Action::Send(reply), end];
@@ -370,12 +370,12 @@ fn downloads_from_faulty_nodes_are_right_or_fail() {
     for seed in 0..60 {
         let mut random = Rng::with_seed(seed);
         let count = random.usize(1..=5);
-        let mut faults: Vec<Fault> = (0..count)
+        let mut faults: Vec<NodeFault> = (0..count)
             .map(|_| FAULTS[random.usize(..FAULTS.len())])
             .collect();
         let has_honest = seed % 3 > 0;
         if has_honest {
-            faults.push(Fault::None);
+            faults.push(NodeFault::None);
             random.shuffle(&mut faults);
         }
         let stored = Rc::new(RefCell::new(Stored {

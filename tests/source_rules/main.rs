@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// A source file.
 struct Source {
-    /// The path below `src`, such as `relay/mod.rs`.
+    /// The path below its folder, such as `relay/mod.rs`.
     path: String,
     /// The whole file.
     text: String,
@@ -24,7 +24,14 @@ struct Source {
 
 /// All files below `src`.
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let sources = sources_below("src");
+    assert!(sources.len() > 20, "only {} sources", sources.len());
+    sources
+}
+
+/// The sources in a folder of the repository, in the order of their paths, which begin below it.
+fn sources_below(folder: &str) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut sources = Vec::new();
     let mut folders = vec![root.clone()];
     while let Some(folder) = folders.pop() {
@@ -43,7 +50,6 @@ fn sources() -> Vec<Source> {
             }
         }
     }
-    assert!(sources.len() > 20, "only {} sources", sources.len());
     sources.sort_by(|a, b| a.path.cmp(&b.path));
     sources
 }

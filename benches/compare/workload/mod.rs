@@ -25,8 +25,6 @@ use tempfile::TempDir;
 use crate::cleanup::remove_on_signal;
 use crate::report::{Comparison, Unit};
 
-pub(crate) use self::tls::CIPHER;
-
 /// A workload.
 pub(crate) struct Workload {
     pub(crate) name: &'static str,

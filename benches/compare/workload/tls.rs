@@ -10,6 +10,7 @@ use peerline::tls::{Identity, ServerTrust, TlsConnector};
 use super::server_under_load::{ServerUnderLoad, run_contenders};
 use super::stream::{NAME, RATE, make_file};
 use super::{REQUESTS, ScratchFolders, get, http, idle};
+use crate::other_servers::CIPHER;
 use crate::process::Server;
 use crate::report::{Comparison, Unit};
 use crate::rounds::run_rounds;
@@ -17,10 +18,6 @@ use crate::tcp_load::TcpLoad;
 use crate::{other_servers, own_programs};
 
 const ROUNDS: usize = 5;
-
-/// The cipher of all connections: what peer-node, peer-client and curl choose by themselves.
-/// curl and nginx are told to accept no other one.
-pub(crate) const CIPHER: &str = "TLS_AES_256_GCM_SHA384";
 
 const HANDSHAKES: Unit = Unit {
     name: "handshakes/s",
