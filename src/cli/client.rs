@@ -67,6 +67,7 @@ pub(super) fn run_client(
     jobs.set_node_tls(servers.node_tls);
     let mut client = Client::new(jobs, task);
     client.set_max_downloads(max_downloads);
+    client.set_interactive(is_prompt);
     if saves_files {
         client.set_saves_files();
     }

@@ -91,7 +91,7 @@ impl Client {
                 PromptCommand::Chat(to) => {
                     return self.start_chat(context, Chat::new(to, Duration::ZERO));
                 }
-                PromptCommand::Quit => return context.out.stop_loop(),
+                PromptCommand::Quit => return self.leave_prompt(context),
                 other => other.report(line, HELP, user),
             },
         };
@@ -156,9 +156,17 @@ impl Client {
             (Task::GetList(_), _) if self.is_batch => self.end_list(context),
             (_, _) => {
                 self.cancel_choice();
-                context.out.stop_loop();
+                self.leave_prompt(context);
             }
         }
+    }
+
+    /// Ends the program. A person has seen each failure, and has ended the prompt as usual.
+    fn leave_prompt(&mut self, context: &mut Context<'_, Self>) {
+        if self.is_interactive && self.task == Task::Prompt {
+            self.result = TaskResult::Success;
+        }
+        context.out.stop_loop();
     }
 
     /// At the prompt this ends a choice or a chat; elsewhere it ends the program.

@@ -71,6 +71,8 @@ pub struct Client {
     next_chat: Option<Box<Chat>>,
     /// The line for which the user was prompted.
     prompted: Option<PromptKind>,
+    /// Whether a person types the commands.
+    is_interactive: bool,
     result: TaskResult,
     /// Queries over UDP, which go over TCP where UDP fails. Without routes all go over
     /// TCP.
@@ -119,9 +121,15 @@ impl Client {
             chat: None,
             next_chat: None,
             prompted: None,
+            is_interactive: false,
             result: TaskResult::Success,
             udp: UdpRequests::default(),
         }
+    }
+
+    /// Whether a person types the commands of the prompt, not a program.
+    pub fn set_interactive(&mut self, is_interactive: bool) {
+        self.is_interactive = is_interactive;
     }
 
     /// The result of the task.

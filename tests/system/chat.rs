@@ -280,7 +280,7 @@ fn the_prompt_returns_when_the_relay_ends_a_chat() {
     terminal.at("::1 7> half a", " line");
     terminal.expect("not sent: the conversation is over");
     terminal.at_prompt("quit");
-    assert_eq!(terminal.wait().1, 3);
+    assert_eq!(terminal.wait().1, 0);
 }
 
 #[test]

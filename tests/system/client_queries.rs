@@ -277,7 +277,7 @@ fn the_prompt_has_every_query() {
     terminal.at_prompt("hello.txt");
     terminal.expect("Hello, Peerline!");
     terminal.at_prompt("quit");
-    assert_eq!(terminal.wait().1, 1);
+    assert_eq!(terminal.wait().1, 0);
     // The same from a pipe.
     let lines = format!("search two\nfind hello.txt\nsend {address} bye\nhello.txt\n");
     let output = run(client_command(relay.address(), &["-q"]), lines.as_bytes()).expect_code(0);

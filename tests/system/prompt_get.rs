@@ -137,7 +137,7 @@ fn ctrl_c_stops_a_transfer_and_not_the_prompt() {
     terminal.ctrl('c');
     terminal.expect("to leave, type exit or press ctrl-D");
     terminal.at_prompt("exit");
-    assert_eq!(terminal.wait().1, 130);
+    assert_eq!(terminal.wait().1, 0);
     assert!(!home.path().join("large").exists());
 }
 
