@@ -69,8 +69,10 @@ impl Client {
             chat.on_line(context.out, user, line);
             return self.after_chat_event();
         }
-        if let Some(name) = self.unprinted.take() {
-            return self.on_confirmation(context, name, line);
+        if let Some(name) = self.unprinted.take()
+            && let Some(is_wanted) = parse_confirmation(line)
+        {
+            return self.on_confirmation(context, name, is_wanted);
         }
         if let Task::GetList(hash) = self.task {
             return self.on_name(context, line, hash);
@@ -232,10 +234,9 @@ impl Client {
         &mut self,
         context: &mut Context<'_, Self>,
         name: FileName<'static>,
-        answer: &str,
+        is_wanted: bool,
     ) {
-        let answer = answer.trim_matches(BLANKS).to_lowercase();
-        if !matches!(answer.as_str(), "y" | "yes") {
+        if !is_wanted {
             return self.prompt();
         }
         let leaf = name.as_str().rsplit('/').next().unwrap_or_default();
@@ -256,5 +257,15 @@ impl Client {
             self.result = self.result.max(TaskResult::SeveralContents);
         }
         had_choice
+    }
+}
+
+/// Reads the answer to a question with yes and no. Another line is a command: the user may
+/// have typed it before the question was asked.
+fn parse_confirmation(line: &str) -> Option<bool> {
+    match line.trim_matches(BLANKS).to_lowercase().as_str() {
+        "y" | "yes" => Some(true),
+        "" | "n" | "no" => Some(false),
+        _ => None,
     }
 }

@@ -52,7 +52,7 @@ chat [IP PORT]
             the last message; /quit ends the chat
 help        list the commands
 quit        end the program; exit and the end of input do the same
-ctrl-C      stop a transfer";
+ctrl-C      stop a transfer; lines that you type meanwhile are executed after it";
 
 /// A command of the prompt.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -16,10 +16,13 @@ const MIN_SIZE: u64 = 64 * 1024;
 /// The most files that have a bar beside the total.
 const MAX_BARS: usize = 4;
 
-const FILE: &str = "{bar:30} {decimal_bytes} of {decimal_total_bytes}, \
+const FILE: &str = "{bar:20} {decimal_bytes} of {decimal_total_bytes}, \
                     {decimal_bytes_per_sec}{prefix}, {eta} left{msg}";
 const NAMED_FILE: &str = "  {bar:20} {decimal_bytes} of {decimal_total_bytes}{prefix}  {msg}";
 const TOTAL: &str = "{bar:30} {pos} of {len} files{msg}{prefix}";
+
+/// Shown beside the bars of a prompt, where the command for it cannot be typed.
+const HOW_TO_STOP: &str = ", ctrl-C stops";
 
 /// The bars of the transfers that go on.
 pub(super) struct Progress {
@@ -30,6 +33,8 @@ pub(super) struct Progress {
     sources: usize,
     /// What the bars say about our own limit on the rate.
     pub(super) limit_text: String,
+    /// Whether the transfers are those of a command at a prompt.
+    pub(super) is_at_prompt: bool,
 }
 
 /// The total of many files.
@@ -48,6 +53,7 @@ impl Progress {
             total: None,
             sources: 0,
             limit_text: String::new(),
+            is_at_prompt: false,
         }
     }
 
@@ -156,14 +162,19 @@ impl Progress {
                 format!(", {left:.0} s left")
             }
         };
-        let text = format!(", {}, {rate}/s{failed}{left}", DecimalBytes(total.bytes));
+        let stop = how_to_stop(self.is_at_prompt);
+        let text = format!(
+            ", {}, {rate}/s{failed}{left}{stop}",
+            DecimalBytes(total.bytes)
+        );
         total.bar.set_message(text);
     }
 
     fn sources_text(&self) -> String {
+        let stop = how_to_stop(self.is_at_prompt);
         match self.sources {
-            0 | 1 => String::new(),
-            sources => format!(", {sources} nodes"),
+            0 | 1 => stop.into(),
+            sources => format!(", {sources} nodes{stop}"),
         }
     }
 
@@ -176,5 +187,12 @@ impl Progress {
             bar.set_prefix(self.limit_text.clone());
         }
         bar
+    }
+}
+
+fn how_to_stop(is_at_prompt: bool) -> &'static str {
+    match is_at_prompt {
+        true => HOW_TO_STOP,
+        false => "",
     }
 }

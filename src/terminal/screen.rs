@@ -1,16 +1,15 @@
 //! The user at a terminal: events become lines for people or JSON; content is printed or saved.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, BufWriter, IsTerminal, Write};
+mod report;
+
+use std::io::{self, BufWriter, IsTerminal};
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use indicatif::DecimalBytes;
 
-use crate::counted::Counted;
 use crate::download::{self, Destination, FileWriter, Target};
-use crate::escaped::Escaped;
 use crate::jobs::{
     ContentInfo, DiscardedContent, JobId, Listing, Opened, OutputSpec, PieceSet, PromptKind,
     StoreError, StoredContent, StoredPart, User, UserEvent,
@@ -21,7 +20,7 @@ use crate::terminal::batch::{self, Batch};
 use crate::terminal::json_progress::JsonProgress;
 use crate::terminal::output::StreamOutput;
 use crate::terminal::progress::Progress;
-use crate::terminal::{TerminalOutput, command_output, event_text, json, listing};
+use crate::terminal::{TerminalOutput, command_output, event_text};
 
 /// The most bytes that the system has received for us while a write took its time. A node
 /// that fails after so many more does not fail because of that write.
@@ -138,88 +137,10 @@ impl Screen {
         }
     }
 
-    /// Reports what became of several files.
-    fn end_batch(&mut self, left: usize) {
-        self.progress.end_batch();
-        let Some(batch) = self.batch.take() else {
-            return;
-        };
-        match self.style {
-            Style::Json { on_stdout: true } => self.output.println(json::batch(&batch, left)),
-            Style::Json { on_stdout: false } => self.output.eprintln(json::batch(&batch, left)),
-            Style::Human { quiet: true, .. } => self.output.eprint(batch.failures()),
-            // The console has reported each failure.
-            Style::Console => self.output.eprintln(batch.summary(left)),
-            Style::Human { .. } => {
-                self.output.eprint(batch.failures());
-                self.output.eprintln(batch.summary(left));
-            }
-        }
-    }
-
-    fn json_event(&mut self, event: &UserEvent<'_>) -> Option<serde_json::Value> {
-        let UserEvent::Progress {
-            job,
-            received,
-            size,
-        } = *event
-        else {
-            return json::event(event);
-        };
-        self.json_progress
-            .advance(job, (received, size), Instant::now())
-    }
-
     /// A transfer has ended.
     fn end_transfer(&mut self, job: JobId, is_complete: bool) {
         self.progress.end(job);
         self.json_progress.end(job, is_complete);
-    }
-
-    fn print_listing(&mut self, listing: &Listing<'_>) -> io::Result<()> {
-        if !matches!(self.style, Style::Json { .. }) {
-            listing::write(&mut self.stdout, listing, self.stdout_is_terminal)?;
-        } else if let Some(value) = json::listing(listing) {
-            writeln!(self.stdout, "{value}")?;
-        }
-        match listing {
-            // Flushed at the end of the list.
-            Listing::File { .. } => Ok(()),
-            _ => self.stdout.flush(),
-        }
-    }
-
-    fn print_event(&mut self, event: &UserEvent<'_>) {
-        self.progress.hide();
-        let is_console = self.style == Style::Console;
-        let text = match event {
-            UserEvent::Nodes { nodes, is_merged } => {
-                // Nodes have the numbers of the list that was shown.
-                let mut hasher = DefaultHasher::new();
-                nodes.hash(&mut hasher);
-                let list = Some(hasher.finish());
-                let is_new = std::mem::replace(&mut self.shown_list, list) != list;
-                Some(event_text::node_list(nodes, *is_merged, is_new))
-            }
-            UserEvent::NoNodes { name, failure } if is_console => {
-                Some(event_text::no_list_for(name, failure))
-            }
-            event => event_text::text(event),
-        };
-        if let UserEvent::Fetched { size, .. } = event
-            && !is_console
-        {
-            let received = Counted(*size, "byte");
-            self.output
-                .eprintln(format_args!("  received {received}, 0 remaining"));
-        }
-        if let Some(text) = text {
-            self.output.eprintln(text);
-        }
-        if let (UserEvent::Fetched { .. }, Some(path)) = (event, self.saved.take()) {
-            let path = Escaped(path.as_os_str().as_encoded_bytes());
-            self.output.eprintln(format_args!("  saved as {path}"));
-        }
     }
 }
 
@@ -289,6 +210,8 @@ impl User for Screen {
         if let Some(usual) = self.usual.take() {
             self.destination = usual;
         }
+        // Only a command has an output of its own.
+        self.progress.is_at_prompt = output.is_some();
         if let Some(output) = output {
             let destination = command_output::destination(output, self.save_folders.as_deref())?;
             self.usual = Some(std::mem::replace(&mut self.destination, destination));

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::support::fake_server::{FakeServer, register};
 use crate::support::relay_index::wait_for_names;
 use crate::support::{
-    Server, Terminal, client_command, eventually, folder, node, node_command, relay, run,
+    Server, Terminal, client_command, eventually, folder, node, node_command, noise, relay, run,
 };
 
 const FILES: [(&str, &[u8]); 4] = [
@@ -96,6 +96,41 @@ fn binary_content_is_saved_on_a_yes() {
     terminal.wait();
     let saved = fs::read(home.path().join("picture")).expect("a file");
     assert_eq!(saved, FILES[3].1);
+}
+
+#[test]
+fn lines_typed_during_a_command_are_executed_after_it() {
+    let (relay, _node, _share) = network();
+    let home = folder(&[]);
+    let mut terminal = Terminal::start(command(&relay, home.path()));
+    terminal.expect("peerline> ");
+    // The third line meets a question, and is no answer to it.
+    terminal.keys("get docs/ -d new --mkdir\rpicture\rhello.txt\rcancel\r");
+    terminal.expect("2 files fetched");
+    terminal.expect("save it? [y/N] ");
+    terminal.expect("\nHello, Peerline!");
+    terminal.expect("ctrl-C stops a transfer here");
+    terminal.at_prompt("exit");
+    assert_eq!(terminal.wait().1, 0);
+    assert!(!home.path().join("picture").exists());
+}
+
+#[test]
+fn the_progress_at_the_prompt_says_how_to_stop() {
+    let content = noise(2_000_000, 5);
+    let share = folder(&[("large", &content)]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let home = folder(&[]);
+    let mut slow = command(&relay, home.path());
+    slow.args(["--limit-rate", "100K"]);
+    let mut terminal = Terminal::start(slow);
+    terminal.at_prompt("get large -o large");
+    terminal.expect("ctrl-C stops");
+    terminal.ctrl('c');
+    terminal.expect("stopped");
+    terminal.at_prompt("exit");
+    terminal.wait();
 }
 
 #[test]
