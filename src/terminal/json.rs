@@ -61,14 +61,14 @@ fn file_event(event: &UserEvent<'_>) -> Option<Value> {
             value
         }
         UserEvent::UpToDate { name, size } => {
-            json!({"name": name.as_str(), "size": size, "up to date": true})
+            json!({"name": name.as_str(), "size": size, "up_to_date": true})
         }
         UserEvent::Repaired {
             name,
             wrong,
             pieces,
         } => {
-            json!({"name": name.as_str(), "replaced pieces": wrong, "pieces": pieces})
+            json!({"name": name.as_str(), "replaced_pieces": wrong, "pieces": pieces})
         }
         UserEvent::FewDigits { name, digits } => {
             json!({"name": name.as_str(), "hash_digits": digits})
@@ -159,9 +159,9 @@ pub(super) fn batch(batch: &Batch, unfetched: usize) -> Value {
         "bytes": batch.bytes,
         "seconds": batch.seconds(),
         "encrypted": !batch.is_plain,
-        "up to date": batch.up_to_date,
+        "up_to_date": batch.up_to_date,
         "failed": batch.failed,
-        "not fetched": unfetched,
+        "not_fetched": unfetched,
     }})
 }
 
@@ -173,7 +173,7 @@ fn not_found(name: &FileName<'_>, nodes: usize, failed: usize, similar: &[String
 fn several_contents(name: &FileName<'_>, offers: &[Offer], selection: Selection) -> Value {
     let hashes: Vec<String> = offers.iter().map(|offer| offer.hash.to_string()).collect();
     match selection {
-        Selection::First => json!({"name": name.as_str(), "several contents": hashes}),
+        Selection::First => json!({"name": name.as_str(), "several_contents": hashes}),
         Selection::ByNumber | Selection::None | Selection::NoMatch(_) => {
             json!({"name": name.as_str(), "error": "which content", "hashes": hashes})
         }

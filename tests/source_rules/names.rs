@@ -157,3 +157,23 @@ fn types_and_parts_of_names_are_found() {
     assert_eq!(parts("max_len"), ["max", "len"]);
     assert_eq!(parts("MAX_LEN"), ["max", "len"]);
 }
+
+/// Programs that read JSON write `event.not_fetched`.
+#[test]
+fn a_key_of_json_is_one_word() {
+    let is_text = |key: &str| key.chars().all(|c| c.is_alphabetic() || c == ' ');
+    let mut violations = Vec::new();
+    let mut keys = 0;
+    for source in sources() {
+        let ends = source.text.match_indices("\":").map(|(end, _)| end);
+        for end in ends {
+            let (_, key) = source.text[..end].rsplit_once('"').unwrap_or_default();
+            keys += 1;
+            if key.trim().contains(' ') && is_text(key) {
+                violations.push(format!("src/{}: {key:?}", source.path));
+            }
+        }
+    }
+    assert!(keys > 50, "only {keys} keys are found");
+    assert_no_violations(&violations);
+}

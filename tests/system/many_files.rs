@@ -527,7 +527,7 @@ fn files_that_are_there_are_up_to_date() {
     );
     let output = fixture.get(&["large", "-d", ".", "--json"]).expect_code(0);
     assert!(
-        output.text().contains(r#""up to date":true"#),
+        output.text().contains(r#""up_to_date":true"#),
         "{}",
         output.text()
     );
