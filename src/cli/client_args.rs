@@ -127,7 +127,7 @@ pub(super) enum ClientCommand {
     Get(GetArgs),
     /// Check a file on disk, and replace its wrong pieces by those of the network
     Verify(VerifyArgs),
-    /// List the nodes that are registered with the relay
+    /// List the nodes that are registered with the relay; into a pipe: ip port id
     Nodes,
     /// List all files that the nodes have announced
     Ls {
@@ -144,7 +144,7 @@ pub(super) enum ClientCommand {
         #[arg(short, long)]
         long: bool,
     },
-    /// List the nodes that have a file of exactly this name: ip port size hash
+    /// List the nodes that have a file of exactly this name; into a pipe: ip port size hash id
     Find {
         /// The name of the file
         #[arg(value_parser = values::file_name)]

@@ -70,8 +70,8 @@ impl Show {
             }
             (Ok(_), Some(error)) => Err(error),
             (Ok(RelayAnswer::Nodes(nodes)), _) => {
-                if nodes.is_empty() && matches!(query, Query::Listeners) {
-                    user.on_event(UserEvent::NoResult("nobody listens"));
+                if nodes.is_empty() {
+                    user.on_event(UserEvent::NoResult(no_node(query)));
                 }
                 user.show(Listing::Nodes(&nodes))
             }
@@ -101,5 +101,13 @@ impl Show {
                 TaskResult::StoreError.into()
             }
         }
+    }
+}
+
+/// Says that a list of nodes is empty.
+fn no_node(query: &Query) -> &'static str {
+    match query {
+        Query::Listeners => "nobody listens",
+        _ => "no node is registered",
     }
 }

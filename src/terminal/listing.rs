@@ -1,4 +1,4 @@
-//! Lists as text.
+//! Lists as text: tables for people on a terminal, the lines of the wire into a pipe.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -8,9 +8,10 @@ use indicatif::DecimalBytes;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::Listing;
-use crate::protocol::{Delivery, canonical};
+use crate::protocol::{Delivery, HolderItem, NodeItem, canonical};
 use crate::role::{ConnectionInfo, FileProgress};
 use crate::terminal::event_text::percent;
+use crate::tls::KeyId;
 
 /// Writes a part of a list: for people on a terminal, in the form of the wire into a
 /// pipe.
@@ -20,6 +21,8 @@ pub(super) fn write(
     is_terminal: bool,
 ) -> io::Result<()> {
     match listing {
+        Listing::Nodes(nodes) if is_terminal => write_table(out, &node_table(nodes)),
+        Listing::Holders(holders) if is_terminal => write_table(out, &holder_table(holders)),
         Listing::Nodes(nodes) => nodes.iter().try_for_each(|node| writeln!(out, "{node}")),
         Listing::Holders(holders) => holders.iter().try_for_each(|item| writeln!(out, "{item}")),
         Listing::File { file, is_long } if is_terminal => {
@@ -49,6 +52,62 @@ pub(super) fn write(
             connections.try_for_each(|connection| writeln!(out, "{}", connection_text(connection)))
         }
     }
+}
+
+/// Nodes or other receivers of messages, under a header. Ids have a column if some are known.
+fn node_table(nodes: &[NodeItem]) -> Vec<Vec<String>> {
+    let has_ids = nodes.iter().any(|node| node.id.is_some());
+    let header = vec!["ADDRESS".to_owned()];
+    let rows = nodes.iter().map(|node| vec![node.address.to_string()]);
+    let mut table: Vec<_> = std::iter::once(header).chain(rows).collect();
+    if has_ids {
+        add_ids(&mut table, nodes.iter().map(|node| node.id));
+    }
+    table
+}
+
+/// The same for the holders of a file.
+fn holder_table(holders: &[HolderItem]) -> Vec<Vec<String>> {
+    let has_ids = holders.iter().any(|holder| holder.id.is_some());
+    let header = ["ADDRESS", "      SIZE", "HASH"]
+        .map(str::to_owned)
+        .to_vec();
+    let rows = holders.iter().map(|holder| {
+        let size = format!("{:>10}", DecimalBytes(holder.size).to_string());
+        let hash = holder.hash.0.map_or("-".into(), |hash| hash.short());
+        vec![holder.node.to_string(), size, hash]
+    });
+    let mut table: Vec<_> = std::iter::once(header).chain(rows).collect();
+    if has_ids {
+        add_ids(&mut table, holders.iter().map(|holder| holder.id));
+    }
+    table
+}
+
+fn add_ids(table: &mut [Vec<String>], ids: impl Iterator<Item = Option<KeyId>>) {
+    let ids = ids.map(|id| id.map_or("-".into(), |id| id.to_string()));
+    let column = std::iter::once("ID".to_owned()).chain(ids);
+    for (row, id) in table.iter_mut().zip(column) {
+        row.push(id);
+    }
+}
+
+/// Writes rows of equal length, the header first. Without others, nothing is written.
+fn write_table(out: &mut impl Write, table: &[Vec<String>]) -> io::Result<()> {
+    let columns = match table {
+        [header, _, ..] => header.len(),
+        _ => return Ok(()),
+    };
+    let width = |column: usize| table.iter().map(|row| row[column].len()).max();
+    // What follows the last column would be blanks.
+    let widths: Vec<usize> = (0..columns - 1).filter_map(width).collect();
+    for row in table {
+        for (cell, width) in row.iter().zip(&widths) {
+            write!(out, "{cell:<width$}  ")?;
+        }
+        writeln!(out, "{}", row[columns - 1])?;
+    }
+    Ok(())
 }
 
 /// A connection for people: `127.0.0.1:50000  GET  12 s  1.20 MB sent  3.40 MB/s  24 % of a.iso`.

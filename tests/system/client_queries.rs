@@ -264,7 +264,12 @@ fn the_prompt_has_every_query() {
     terminal.expect("2 B  -          1 node  Two Words.txt");
     terminal.expect("1 file\r\n");
     terminal.at_prompt("find hello.txt");
-    terminal.expect(&format!("{} 17 -", node.wire_address()));
+    terminal.expect("SIZE  HASH\r\n");
+    terminal.expect(&format!("{}        17 B  -\r\n", node.wire_address()));
+    terminal.at_prompt("nodes");
+    terminal.expect(&format!("ADDRESS\r\n{}\r\n", node.wire_address()));
+    terminal.at_prompt("who");
+    terminal.expect(&format!("ADDRESS\r\n{address}\r\n"));
     terminal.at_prompt(&format!("send {address} how are you?"));
     terminal.expect("sent");
     assert!(listener.line().ends_with(" how are you?"));

@@ -182,7 +182,7 @@ fn tab_completes_commands_and_names() {
     // A name with a blank, after a command and alone.
     terminal.keys("fi\ttwo g\t\r");
     terminal.expect("find two generals.txt");
-    terminal.expect(&format!("{} 7 -", node.wire_address()));
+    terminal.expect(&format!("{}         7 B  -", node.wire_address()));
     terminal.expect("peerline> ");
     terminal.keys("two \tw\t\r");
     terminal.expect("\nat dawn\r\n");
