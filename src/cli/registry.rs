@@ -1,5 +1,6 @@
 //! The flags of a directory that several relays share, and its start.
 
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -50,6 +51,7 @@ impl RegistryArgs {
         let Some(address) = &self.registry else {
             return Ok(None);
         };
+        check_socket(address)?;
         let (mut client, send) = RegistryClient::new(self.access(address)?);
         relay.share_directory(send, now);
         client
@@ -113,6 +115,17 @@ impl PreparedRegistry {
         self.client
             .start(enter_sandbox, move |update| handle.send(update))
             .map_err(StartupError::system("cannot start a thread"))
+    }
+}
+
+/// An engine that starts later makes its socket, but in place of no other file.
+fn check_socket(address: &RegistryAddress) -> Result<(), StartupError> {
+    let RegistryHost::Unix(path) = &address.host else {
+        return Ok(());
+    };
+    match path.metadata() {
+        Ok(found) if !found.file_type().is_socket() => Err(refused(path, "not a socket")),
+        _ => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::escaped::Escaped;
 use crate::registry::address::{RegistryAddress, RegistryHost};
 use crate::registry::resp::{Commands, RespValue};
 use crate::registry::tls;
+use crate::system_error::Reason;
 
 /// An engine that does not answer for this long counts as gone.
 pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -38,6 +40,8 @@ pub struct RegistryAccess {
 pub enum EngineError {
     /// The connection failed.
     Connection(io::Error),
+    /// The socket in the file system cannot be reached.
+    Socket(PathBuf, io::Error),
     /// The engine wants another user or password.
     AccessDenied(String),
     /// The engine refuses a command.
@@ -72,6 +76,15 @@ impl fmt::Display for EngineError {
                 io::ErrorKind::UnexpectedEof => f.write_str("the registry closed the connection"),
                 _ => error.fmt(f),
             },
+            Self::Socket(path, error) => {
+                let path = Escaped(path.as_os_str().as_encoded_bytes());
+                match error.kind() {
+                    io::ErrorKind::NotFound => write!(f, "there is no socket {path}")?,
+                    io::ErrorKind::ConnectionRefused => write!(f, "nobody listens at {path}")?,
+                    _ => return write!(f, "{path}: {}", Reason(error)),
+                }
+                f.write_str(": the engine does not run, or the path is wrong")
+            }
             Self::AccessDenied(text) | Self::Refused(text) => {
                 let text = Escaped::text(text);
                 write!(f, "the registry refused the command: {text}")
@@ -127,7 +140,8 @@ impl EngineConnection {
         let timeout = Some(REPLY_TIMEOUT + patience);
         let stream: Box<dyn EngineStream> = match &access.address.host {
             RegistryHost::Unix(path) => {
-                let stream = UnixStream::connect(path)?;
+                let failed = |error| EngineError::Socket(path.clone(), error);
+                let stream = UnixStream::connect(path).map_err(failed)?;
                 stream.set_read_timeout(timeout)?;
                 stream.set_write_timeout(timeout)?;
                 Box::new(stream)

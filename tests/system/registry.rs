@@ -225,6 +225,22 @@ fn a_lease_ends_at_all_relays() {
 }
 
 #[test]
+fn a_relay_starts_before_the_socket_of_its_engine() {
+    let Some(mut engine) = Engine::start(&[]) else {
+        return;
+    };
+    engine.kill();
+    let url = engine.url();
+    let socket = url.strip_prefix("unix://").expect("a socket");
+    fs::remove_file(socket).expect("a socket");
+    let relay = relay_of(&engine, &[]);
+    let missing = format!("registry: cut off: there is no socket {socket}: the engine");
+    relay.log_until(&missing);
+    engine.restart();
+    relay.log_until("registry: connected");
+}
+
+#[test]
 fn relays_go_on_without_the_engine_and_agree_when_it_is_back() {
     let Some(mut engine) = Engine::start(&[]) else {
         return;

@@ -43,6 +43,15 @@ fn a_port_in_use_is_reported() {
 }
 
 #[test]
+fn a_registry_at_a_path_that_is_no_socket_is_refused() {
+    let home = folder(&[("file", b"")]);
+    for path in [home.path().join("file"), home.path().to_owned()] {
+        let url = format!("unix://{}", path.display());
+        assert_fails(RELAY, &["0", "--registry", &url], 2, "not a socket");
+    }
+}
+
+#[test]
 fn an_address_of_another_machine_is_reported() {
     let why = "this machine does not have the address";
     assert_fails(RELAY, &["0", "--listen", "192.0.2.1"], 7, why);

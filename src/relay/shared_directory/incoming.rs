@@ -167,7 +167,7 @@ impl Relay {
             RegistryUpdate::Disconnected(reason) => {
                 warn!(
                     target: OPERATOR,
-                    "registry: cut off: {reason}; the relay goes on from its memory"
+                    "registry: cut off: {reason}; the relay goes on from its memory, and tries again"
                 );
                 self.cut_off(now);
             }
