@@ -63,8 +63,8 @@ impl fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Error(code, text) => {
-                let text = Escaped::text(text);
-                write!(f, "error {code}: {text}")
+                let text = code.text_for_program(text);
+                write!(f, "error {code}: {}", Escaped::text(&text))
             }
             Self::Ended(CloseReason::EndOfInput) => {
                 f.write_str("the connection was closed too early")

@@ -103,7 +103,8 @@ impl fmt::Display for NodeEvent<'_> {
 
 /// An error reply of the relay, for people.
 pub(super) fn relay_error(code: ErrorCode, text: &str) -> String {
-    format!("the relay says {code} {}", Escaped::text(text))
+    let text = code.text_for_program(text);
+    format!("the relay says {code} {}", Escaped::text(&text))
 }
 
 /// Why a connection to the relay has ended, for people.

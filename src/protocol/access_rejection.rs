@@ -9,7 +9,10 @@ use crate::tls::KeyId;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AccessRejection {
     /// The server has a secret, and the client has not shown that it knows it.
-    SecretRequired,
+    SecretRequired {
+        /// Whether it may show it on this connection.
+        is_private: bool,
+    },
     /// The secret, or the proof, is another one.
     WrongSecret,
     /// A secret is not taken over a connection that others can read.
@@ -33,7 +36,7 @@ impl AccessRejection {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::SecretRequired | Self::WrongSecret => ErrorCode::NO_SECRET,
+            Self::SecretRequired { .. } | Self::WrongSecret => ErrorCode::NO_SECRET,
             Self::SecretUnencrypted | Self::ProofUnencrypted => ErrorCode::TLS_REQUIRED,
             Self::NoSecret => ErrorCode::UNKNOWN_VERB,
             Self::TooManyGuesses(_) => ErrorCode::SLOW_DOWN,
@@ -45,8 +48,9 @@ impl AccessRejection {
 impl fmt::Display for AccessRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::SecretRequired => {
-                "a secret is needed: type AUTH secret, or start programs with --secret-file"
+            Self::SecretRequired { is_private: true } => "a secret is needed; type AUTH secret",
+            Self::SecretRequired { is_private: false } => {
+                "a secret is needed; type openssl s_client -quiet -connect HOST:PORT, then AUTH secret"
             }
             Self::WrongSecret => "wrong secret",
             Self::SecretUnencrypted => {

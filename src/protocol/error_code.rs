@@ -40,6 +40,21 @@ impl ErrorCode {
     pub const UNAVAILABLE: Self = Self(503);
 }
 
+impl ErrorCode {
+    /// The text of an error for the user of a program. The server's text tells a person who
+    /// types what to do, after a semicolon. For a program it is another thing.
+    #[must_use]
+    pub fn text_for_program(self, text: &str) -> String {
+        let advice = match self {
+            Self::NO_SECRET => "write --secret-file FILE, with the secret",
+            Self::TLS_REQUIRED => "write --tls required",
+            _ => return text.to_owned(),
+        };
+        let (what, _) = text.split_once("; ").unwrap_or((text, ""));
+        format!("{what}; {advice}")
+    }
+}
+
 /// The number on the wire.
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

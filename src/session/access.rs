@@ -114,7 +114,9 @@ impl AccessControl {
             },
             Request::Help | Request::Quit | Request::Ping => return None,
             Request::Banner => return Some(reply.banner(Banner::Locked(self.server))),
-            _ => Err(AccessRejection::SecretRequired),
+            _ => Err(AccessRejection::SecretRequired {
+                is_private: is_private(source, session),
+            }),
         };
         match result {
             Ok(()) if !matches!(request, Request::Auth(_)) => None,
@@ -183,7 +185,7 @@ impl AccessControl {
             .as_ref()
             .filter(|_| self.server == ServerKind::Node)?;
         let rejection = ids.check(id_of(session)).err()?;
-        Some(reply.reject(rejection.into()))
+        Some(reply.reject_in_http(&rejection))
     }
 
     fn check_password<R: Role>(
@@ -201,7 +203,7 @@ impl AccessControl {
         }
         let result = match request.password() {
             Some(text) => self.check_secret(&text, source, session, "HTTP"),
-            None => Err(AccessRejection::SecretRequired),
+            None => Err(AccessRejection::SecretRequired { is_private: true }),
         };
         result
             .err()

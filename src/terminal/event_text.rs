@@ -9,7 +9,7 @@ use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::{Failure, Offer, PeerSource, Query, Selection, UserEvent};
-use crate::protocol::{ErrorCode, FileName, NodeAddress};
+use crate::protocol::{FileName, NodeAddress};
 use crate::terminal::expansion_text::{self, did_you_mean};
 
 /// Nodes of the relay's list, and contents of a name, that are printed.
@@ -277,7 +277,6 @@ fn advice(failure: &Failure<'_>) -> &'static str {
     match failure {
         Failure::Ended(CloseReason::Replaced | CloseReason::TlsFailed(_)) => "",
         Failure::Ended(_) => "; is the relay running, and is its address right?",
-        Failure::Error(ErrorCode::TLS_REQUIRED, _) => "; write --tls required",
         _ => "",
     }
 }

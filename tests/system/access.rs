@@ -22,8 +22,7 @@ use crate::support::{
 
 const OTHER: &str = "correct horse staple";
 
-const NEEDED: &str = "ERROR 401 a secret is needed: type AUTH secret, or start programs with \
-                      --secret-file";
+const NEEDED: &str = "ERROR 401 a secret is needed; type AUTH secret";
 const WRONG: &str = "ERROR 401 wrong secret";
 
 /// Where members of the group remember the keys of relays: a program of another test, whose
@@ -243,12 +242,13 @@ fn http_takes_the_secret_as_the_password_of_each_request() {
     let relay = secret_relay(&["--guess-rate", "1000"]);
     let share = folder(&[("five.txt", b"Hello")]);
     let node = secret_node(&relay, share.path(), &[]);
-    let text = "a secret is needed: write it as the password, with any user name";
+    let for_browser = "a secret is needed: write it as the password, with any user name";
+    let for_curl = "a secret is needed: curl --user :SECRET";
     for (server, target) in [(&relay, "/api/files"), (&relay, "/"), (&node, "/five.txt")] {
         let address = server.address();
-        for (headers, accepts) in [
-            ("Accept: text/html\r\n", "text/html"),
-            ("Accept: application/json\r\n", "application/json"),
+        for (headers, accepts, text) in [
+            ("Accept: text/html\r\n", "text/html", for_browser),
+            ("Accept: application/json\r\n", "application/json", for_curl),
         ] {
             let response = http(address, "GET", target, headers);
             assert_eq!(response.status, 401, "{target}");
@@ -434,7 +434,7 @@ fn programs_prove_that_they_know_the_secret() {
         ),
         (
             None,
-            "error 401: a secret is needed: type AUTH secret, or start programs",
+            "error 401: a secret is needed; write --secret-file FILE, with the secret",
         ),
     ] {
         let output = run(client_with(relay.address(), secret, &ls), b"").expect_code(3);
@@ -445,7 +445,7 @@ fn programs_prove_that_they_know_the_secret() {
         share.path(),
         &["--relay-id", &id],
     ));
-    stranger.log_until("not registered: the relay says 401 a secret is needed");
+    stranger.log_until("the relay says 401 a secret is needed; write --secret-file FILE");
     let open = Server::start(relay_command(&[]));
     let output = run(client_with(open.address(), Some(SECRET), &ls), b"").expect_code(3);
     let why = "the server refused the secret: error 501: no secret is needed here";

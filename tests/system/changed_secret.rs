@@ -15,8 +15,7 @@ use crate::support::{
 const FIRST: &str = "correct horse battery";
 const SECOND: &str = "correct horse staple";
 
-const NEEDED: &str = "ERROR 401 a secret is needed: type AUTH secret, or start programs with \
-                      --secret-file";
+const NEEDED: &str = "ERROR 401 a secret is needed; type AUTH secret";
 
 /// Changes the secret of a server, and waits until the server knows it.
 fn change(server: &Server, file: &SecretFile, secret: &str) {

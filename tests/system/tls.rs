@@ -172,6 +172,8 @@ fn without_tls_a_server_that_requires_it_executes_nothing() {
     assert!(reply.starts_with("HTTP/1.1 307 "), "{reply}");
     let location = "\r\nLocation: https://localhost:99/a%20b?c\r\n";
     assert!(reply.contains(location), "{reply}");
+    let advice = "curl --insecure --pinnedpubkey ID https://localhost:99/a%20b?c";
+    assert!(reply.contains(advice), "{reply}");
     assert_eq!(reply.matches("HTTP/1.1").count(), 1, "{reply}");
     for (head, status) in [
         // A page of another origin must not be sent anywhere.

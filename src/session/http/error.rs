@@ -6,6 +6,7 @@ use askama::Template;
 
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
+use crate::protocol::AccessRejection;
 use crate::session::http::context::ErrorFormat;
 use crate::session::http::status::Status;
 use crate::web::{ErrorPage, PAGE_TYPE};
@@ -74,7 +75,7 @@ impl fmt::Display for HttpError {
             Self::Timeout => f.write_str("the request was not complete in time"),
             Self::Version => f.write_str("this server speaks HTTP/1.1 and HTTP/1.0"),
             Self::Method => f.write_str("this server answers GET and HEAD only"),
-            Self::TlsRequired(_) => f.write_str("this server speaks TLS only: https"),
+            Self::TlsRequired(_) => f.write_str("only https is answered here"),
             Self::OtherHost(host) => write!(
                 f,
                 "this server is not {}; if it should be, start it with --http-host NAME",
@@ -82,6 +83,44 @@ impl fmt::Display for HttpError {
             ),
         }
     }
+}
+
+impl HttpError {
+    /// The text for the user of a browser, or of a program such as curl.
+    pub(in crate::session) fn text(&self, format: ErrorFormat) -> String {
+        let Self::TlsRequired(address) = self else {
+            return self.to_string();
+        };
+        let address = address.as_deref().unwrap_or("https://HOST:PORT");
+        let address = Escaped::text(address);
+        match format {
+            ErrorFormat::Html => format!("{self}: open {address}"),
+            ErrorFormat::Text | ErrorFormat::Json => format!(
+                "{self}: curl --insecure --pinnedpubkey ID {address}, with the id that the server prints"
+            ),
+        }
+    }
+}
+
+/// The same for a client that is not let in.
+pub(in crate::session) fn access_text(format: ErrorFormat, rejection: &AccessRejection) -> String {
+    let is_browser = format == ErrorFormat::Html;
+    let text = match (rejection, is_browser) {
+        (AccessRejection::SecretRequired { .. }, true) => {
+            "a secret is needed: write it as the password, with any user name"
+        }
+        (AccessRejection::SecretRequired { .. }, false) => {
+            "a secret is needed: curl --user :SECRET"
+        }
+        (AccessRejection::IdRequired, true) => {
+            "only listed ids may do this: the browser shows yours as a client certificate, over https"
+        }
+        (AccessRejection::IdRequired, false) => {
+            "only listed ids may do this: curl --cert FILE --key FILE shows yours, over https"
+        }
+        (rejection, _) => return rejection.to_string(),
+    };
+    text.to_owned()
 }
 
 /// The media type and the content of the response to an error.

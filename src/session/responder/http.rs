@@ -12,7 +12,7 @@ use crate::session::http::conditions::{Conditions, SelectedPart};
 use crate::session::http::error::{self, HttpError};
 use crate::session::http::file_headers::{FileHeaders, disposition};
 use crate::session::http::response::ResponseHead;
-use crate::session::http::{Document, HttpContext, Status};
+use crate::session::http::{Document, ErrorFormat, HttpContext, Status};
 use crate::session::responder::{ReplyDestination, Responder};
 use crate::web::text;
 
@@ -43,6 +43,13 @@ impl<R: Role> Responder<'_, R> {
         }
     }
 
+    fn error_format(&self) -> ErrorFormat {
+        let context = self.http_context();
+        context
+            .map(|context| context.error_format)
+            .unwrap_or_default()
+    }
+
     /// A response whose content is in memory.
     pub(crate) fn document(&mut self, document: &Document<'_>) -> ReadNext {
         if let ReplyDestination::Http(conn, context) = &self.destination {
@@ -64,8 +71,7 @@ impl<R: Role> Responder<'_, R> {
     ) -> ReadNext {
         // The form is not the same for every client, and the next answer may be another one.
         headers.push(("Cache-Control", Cow::Borrowed("no-store")));
-        let format = self.http_context().map(|context| context.error_format);
-        let (media_type, content) = error::render(format.unwrap_or_default(), status, text);
+        let (media_type, content) = error::render(self.error_format(), status, text);
         self.document(&Document {
             status,
             media_type,
@@ -90,12 +96,7 @@ impl<R: Role> Responder<'_, R> {
             ErrorCode::SLOW_DOWN => vec![RETRY_SOON],
             _ => Vec::new(),
         };
-        let text = match rejection {
-            AccessRejection::SecretRequired => {
-                "a secret is needed: write it as the password, with any user name".to_owned()
-            }
-            rejection => rejection.to_string(),
-        };
+        let text = error::access_text(self.error_format(), rejection);
         self.error_document(code.into(), &text, headers)
     }
 
@@ -110,7 +111,8 @@ impl<R: Role> Responder<'_, R> {
             HttpError::TlsRequired(None) => vec![("Upgrade", Cow::Borrowed("TLS/1.3, HTTP/1.1"))],
             _ => Vec::new(),
         };
-        let next = self.error_document(error.status(), &error.to_string(), headers);
+        let text = error.text(self.error_format());
+        let next = self.error_document(error.status(), &text, headers);
         close.map_or(next, ReadNext::Close)
     }
 
