@@ -24,7 +24,7 @@ use crate::cli::relay_tls::RelayTls;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::shared_folder::{describe, folder_to_share, open_folder, print_addresses};
 use crate::cli::sockets::{bind_tcp, udp_requests};
-use crate::cli::tls::{ServerTls, ServerTlsArgs, print_id};
+use crate::cli::tls::{ServerId, ServerTls, ServerTlsArgs, print_id};
 use crate::cli::user::UserArgs;
 use crate::cli::{
     Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, rights, run_server,
@@ -40,7 +40,7 @@ use crate::session::{AccessControl, GroupSecret};
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
 use crate::terminal::prompt::{self, PromptSettings};
 use crate::terminal::{HistoryArgs, Screen, TerminalOutput};
-use crate::tls::{Certificates, KeyId, KnownRelays, TlsConnector};
+use crate::tls::{Certificates, KnownRelays, TlsConnector};
 use crate::xdg::user_folder;
 
 const ABOUT: &str = "\
@@ -197,7 +197,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     stop_on_signals(&mut reactor, &signals)?;
     is_starting.store(false, Ordering::SeqCst);
     print_addresses(&output, &addresses, &share);
-    print_id(&output, "peer-node", id);
+    print_id(&output, "peer-node", id, has_console);
     let settings = prompt_settings(&args, survives_hangup);
     if has_console {
         signals::end_on_second(Exit::Aborted, &signals)?;
@@ -211,7 +211,8 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     run_server(
         reactor,
         manager,
-        args.announce.announce(ServiceKind::Node, &addresses, id)?,
+        args.announce
+            .announce(ServiceKind::Node, &addresses, id.map(|id| id.key))?,
     )
 }
 
@@ -231,7 +232,7 @@ pub(super) struct PreparedNode {
     /// The addresses on which it listens, at least one, all with the same port.
     pub(super) addresses: Vec<SocketAddr>,
     /// Who it is, if it speaks TLS.
-    id: Option<KeyId>,
+    id: Option<ServerId>,
     /// What it shares, such as `2 files (5 B) from /tmp`.
     share: String,
     /// The command for messages, if there is one.

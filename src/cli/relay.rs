@@ -13,7 +13,7 @@ use crate::cli::logging::LogArgs;
 use crate::cli::registry::{PreparedRegistry, RegistryArgs};
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::sockets::{bind_tcp, bind_udp};
-use crate::cli::tls::{ServerTls, ServerTlsArgs, print_id};
+use crate::cli::tls::{ServerId, ServerTls, ServerTlsArgs, print_id};
 use crate::cli::user::UserArgs;
 use crate::cli::{
     Exit, SERVER_READ_SIZE, StartupError, build_reactor, rights, run_server, signals,
@@ -28,7 +28,6 @@ use crate::relay::{
 };
 use crate::session::AccessSettings;
 use crate::terminal::TerminalOutput;
-use crate::tls::KeyId;
 
 /// How often the system may choose a port until one is also free for UDP.
 const MAX_PORT_ATTEMPTS: u32 = 16;
@@ -194,7 +193,9 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
         rights::keep_only(&rights::of_relay());
     }
     // Its thread has the same few rights.
-    let announcement = args.announce.announce(ServiceKind::Relay, &addresses, id)?;
+    let announcement =
+        args.announce
+            .announce(ServiceKind::Relay, &addresses, id.map(|id| id.key))?;
     stop_on_signals(&mut reactor, &signals)?;
     info!(target: OPERATOR, "limits: {memory}");
     for address in addresses {
@@ -206,7 +207,7 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
             "relay-server listening on {address}{udp}{open}"
         ));
     }
-    print_id(&output, "relay-server", id);
+    print_id(&output, "relay-server", id, false);
     run_server(reactor, ServiceManager::from_environment(), announcement)
 }
 
@@ -238,7 +239,7 @@ impl RelayArgs {
 type PreparedRelay = (
     Reactor<Relay>,
     Vec<SocketAddr>,
-    Option<KeyId>,
+    Option<ServerId>,
     Option<PreparedRegistry>,
 );
 

@@ -1,5 +1,6 @@
 //! The flags of TLS, and the identity of a server.
 
+use std::fs::TryLockError;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -55,7 +56,16 @@ pub(super) struct ServerTls {
     /// What the server shows to others.
     pub(super) certificates: Option<Arc<Certificates>>,
     /// Who the server is.
-    pub(super) id: Option<KeyId>,
+    pub(super) id: Option<ServerId>,
+}
+
+/// Who a server is.
+#[derive(Clone, Copy)]
+pub(super) struct ServerId {
+    /// The id of its key.
+    pub(super) key: KeyId,
+    /// Whether another server of the user runs with the same key.
+    is_shared: bool,
 }
 
 impl ServerTlsArgs {
@@ -78,10 +88,13 @@ impl ServerTlsArgs {
         if self.tls == TlsMode::Off {
             return Ok(ServerTls::default());
         }
-        let Some(identity) = self.identity(program)? else {
+        let Some(mut identity) = self.identity(program)? else {
             return Ok(ServerTls::default());
         };
-        let id = Some(identity.id());
+        let id = Some(ServerId {
+            key: identity.id(),
+            is_shared: !self.key.lock(program, &mut identity),
+        });
         let certificates = Certificates::new(identity);
         if let Some((key, certificate)) = self.key.files() {
             let (key, certificate) = (key.clone(), certificate.clone());
@@ -122,6 +135,18 @@ impl KeyArgs {
         self.key.as_ref().zip(self.certificate.as_ref())
     }
 
+    /// Marks a key in the state folder as used. Returns false if another server uses it.
+    fn lock(&self, program: &str, identity: &mut Identity) -> bool {
+        let own = self.files().is_none().then(|| IdentityFile::of(program));
+        match own.flatten().map(|file| file.lock()) {
+            Some(Ok(file)) => identity.keep_lock(file),
+            Some(Err(TryLockError::WouldBlock)) => return false,
+            // The user chose the key, or nobody can know.
+            Some(Err(TryLockError::Error(_))) | None => {}
+        }
+        true
+    }
+
     /// The identity of a program, such as `relay`. The first time, a key is made.
     pub(super) fn identity(&self, program: &str) -> Result<Identity, StartupError> {
         self.find(program)?
@@ -148,9 +173,26 @@ impl KeyArgs {
 }
 
 /// Says who a server is.
-pub(super) fn print_id(output: &TerminalOutput, program: &str, id: Option<KeyId>) {
-    if let Some(id) = id {
-        output.println(format_args!("{program} id {id}"));
+pub(super) fn print_id(
+    output: &TerminalOutput,
+    program: &str,
+    id: Option<ServerId>,
+    has_console: bool,
+) {
+    let Some(ServerId { key, is_shared }) = id else {
+        return;
+    };
+    output.println(format_args!("{program} id {key}"));
+    if is_shared {
+        // A client of several relays takes nodes of one id for one node with several addresses.
+        let text = format!(
+            "another {program} of this user has the same key and id; XDG_STATE_HOME=DIR, or --key \
+             and --certificate, gives one its own"
+        );
+        match has_console {
+            true => output.eprintln(text),
+            false => info!(target: OPERATOR, "{text}"),
+        }
     }
 }
 

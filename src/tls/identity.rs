@@ -1,5 +1,6 @@
 //! The key of a program, and the certificate that it shows.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
@@ -18,6 +19,8 @@ const NAME: &str = "peerline";
 pub struct Identity {
     pub(super) key: Arc<CertifiedKey>,
     id: KeyId,
+    /// The file of the key, locked as long as a server uses it.
+    lock: Option<Arc<File>>,
 }
 
 impl Identity {
@@ -58,7 +61,13 @@ impl Identity {
         let public_key = key.key.public_key().ok_or("no public key")?;
         let id = KeyId::of(public_key.as_ref());
         let key = Arc::new(key);
-        Ok(Self { key, id })
+        let lock = None;
+        Ok(Self { key, id, lock })
+    }
+
+    /// Keeps the locked file of the key open.
+    pub fn keep_lock(&mut self, file: File) {
+        self.lock = Some(Arc::new(file));
     }
 
     /// The id of the key.

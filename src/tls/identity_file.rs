@@ -1,7 +1,7 @@
 //! Files with keys. A key that others can read is no secret, and is refused. A damaged file
 //! is refused as well: a new key in its place would make a stranger of a known server.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,16 @@ impl IdentityFile {
         };
         let content = read_private_file(path, 0o077).map_err(refused)?;
         Identity::from_pem(&content, &content).map_err(|reason| refused(reason.to_owned()))
+    }
+
+    /// Locks the file for a server: another one that is given the same key can see that.
+    ///
+    /// # Errors
+    /// A running server has locked it, or the file system knows no locks.
+    pub fn lock(&self) -> Result<File, TryLockError> {
+        let file = File::open(&self.0).map_err(TryLockError::Error)?;
+        file.try_lock()?;
+        Ok(file)
     }
 
     /// Makes a new identity, if there is none: another program of the user may be faster.

@@ -99,6 +99,33 @@ fn assert_refused(nc: &mut Nc, node: &str) {
 }
 
 #[test]
+fn a_second_node_with_the_same_key_says_so() {
+    let relay = KnownRelay::start(&[]);
+    let (home, other) = (Home::new(), Home::new());
+    let start = |home: &Home| {
+        let mut node = Server::start(home.command(&relay, &[]));
+        let id = id(&mut node);
+        (node, id)
+    };
+    let (mut first, first_id) = start(&home);
+    let (mut second, second_id) = start(&home);
+    assert_eq!(first_id, second_id);
+    second.log_until("another peer-node of this user has the same key and id");
+    let (mut third, third_id) = start(&other);
+    assert_ne!(third_id, first_id);
+    // The lock ends with the process.
+    kill(&mut first);
+    kill(&mut second);
+    let (mut again, again_id) = start(&home);
+    assert_eq!(again_id, first_id);
+    for node in [&mut again, &mut third] {
+        node.signal(Signal::TERM);
+        node.wait();
+        assert!(!node.log().contains("same key"), "{}", node.log());
+    }
+}
+
+#[test]
 fn nobody_acts_for_a_node_without_its_key() {
     let relay = KnownRelay::start(&[]);
     let home = Home::new();
