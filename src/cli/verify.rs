@@ -1,4 +1,4 @@
-//! The arguments of `verify`: which file to check, and against what.
+//! The arguments of `verify`: which files to check, and against what.
 
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -11,16 +11,23 @@ use crate::jobs::FilePattern;
 use crate::protocol::{FileName, HashPrefix};
 use crate::quantity::seconds_or_zero;
 
-/// Which file to check, and against what.
+/// Which files to check, and against what.
 #[derive(clap::Args)]
 pub(super) struct VerifyArgs {
-    /// The file on disk
+    /// The file on disk; or a folder, such as docs/, whose files have the same names in the
+    /// network. With --dir: a name, a folder or a glob in quotes, as for get
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The name in the network [default: the longest suffix of the path that is a name there,
     /// such as docs/a.txt, or else the name of the file]
     #[arg(value_name = "NAME", value_parser = values::file_name)]
     name: Option<FileName<'static>>,
+    /// Check what get -d DIR has saved; FILE is its name in the network
+    #[arg(short, long, value_name = "DIR", conflicts_with = "name")]
+    dir: Option<PathBuf>,
+    /// Let folders and globs stand for hidden files as well, as get does
+    #[arg(long)]
+    hidden: bool,
     /// Compare with the content that has this BLAKE3 hash. The first 8 digits choose among
     /// contents; write 32 or more if somebody may forge the file
     #[arg(long, value_name = "HASH", value_parser = values::hash_prefix)]
@@ -31,37 +38,102 @@ pub(super) struct VerifyArgs {
 }
 
 impl VerifyArgs {
-    /// The task of the client, and the file that it repairs.
+    /// The task of the client, and the files that it repairs.
     pub(super) fn task(self) -> Result<(Task, Option<Destination>), StartupError> {
-        let path = Escaped(self.file.as_os_str().as_encoded_bytes());
-        if !self.file.is_file() {
-            let text = match self.file.is_dir() {
-                true => format!("{path} is a folder: name the files"),
-                false => format!("{path} is no file on this computer; verify FILE NAME checks one"),
-            };
-            return Err(StartupError::usage(text));
-        }
-        let own_name = || pattern_of(&self.file);
-        let Some(pattern) = self.name.map(FilePattern::Name).or_else(own_name) else {
-            let text = format!("write the name in the network as well: verify {path} NAME");
-            return Err(StartupError::usage(text));
+        let path = escaped(&self.file);
+        let (pattern, target) = match self.dir {
+            Some(folder) => (
+                pattern_below(&folder, &self.file)?,
+                Target::RepairBelow(folder),
+            ),
+            None if self.file.is_dir() => {
+                let pattern = folder_pattern(&self.file).filter(|_| self.name.is_none());
+                let pattern = pattern.ok_or_else(|| how_to_verify(&self.file))?;
+                (pattern, Target::RepairBelow(".".into()))
+            }
+            None if !self.file.is_file() => {
+                let text =
+                    format!("{path} is no file on this computer; verify FILE NAME checks one");
+                return Err(StartupError::usage(text));
+            }
+            None => {
+                let own_name = || pattern_of(&self.file);
+                let pattern = self.name.map(FilePattern::Name).or_else(own_name);
+                let pattern = pattern.ok_or_else(|| {
+                    let text = format!("write the name in the network as well: verify {path} NAME");
+                    StartupError::usage(text)
+                })?;
+                (pattern, Target::Repair(self.file))
+            }
+        };
+        let pattern = match self.hidden {
+            true => pattern.with_hidden(),
+            false => pattern,
         };
         let task = Task::Get(vec![pattern], self.hash);
-        let target = Target::Repair(self.file);
-        let destination = Destination::save(target, SaveOptions::default());
-        Ok((task, Some(destination)))
+        Ok((
+            task,
+            Some(Destination::save(target, SaveOptions::default())),
+        ))
+    }
+}
+
+/// The word for files that were saved below a folder. A folder need not end with a slash.
+fn pattern_below(folder: &Path, word: &Path) -> Result<FilePattern, StartupError> {
+    if !folder.is_dir() {
+        let text = format!("there is no folder {}", escaped(folder));
+        return Err(StartupError::usage(text));
+    }
+    let text = word.to_str().unwrap_or_default();
+    match FilePattern::parse(text) {
+        Ok(FilePattern::Name(name)) if folder.join(text).is_dir() => {
+            Ok(FilePattern::Folder(format!("{name}/")))
+        }
+        Ok(pattern) => Ok(pattern),
+        Err(error) => Err(StartupError::usage(format!("{}: {error}", escaped(word)))),
+    }
+}
+
+/// The folder of the same name in the network, if the path is one below the present folder.
+fn folder_pattern(path: &Path) -> Option<FilePattern> {
+    let parts = path.components().filter(|part| *part != Component::CurDir);
+    let parts: Option<Vec<&str>> = parts.map(normal_part).collect();
+    let name = parts?.join("/");
+    FileName::parse(&name).ok()?;
+    Some(FilePattern::Folder(format!("{name}/")))
+}
+
+/// The advice for a folder that does not have the name of one in the network.
+fn how_to_verify(path: &Path) -> StartupError {
+    let [shown, folder, leaf] = match (path.parent(), path.file_name()) {
+        (Some(parent), Some(leaf)) if parent != Path::new("") => {
+            [path, parent, Path::new(leaf)].map(escaped)
+        }
+        _ => [path, path, Path::new("NAME")].map(escaped),
+    };
+    let text = format!(
+        "{shown} is a folder: to check the files of a folder of the network in it, \
+         write verify -d {folder} {leaf}/"
+    );
+    StartupError::usage(text)
+}
+
+fn escaped(path: &Path) -> String {
+    Escaped(path.as_os_str().as_encoded_bytes()).to_string()
+}
+
+fn normal_part(component: Component<'_>) -> Option<&str> {
+    match component {
+        Component::Normal(part) => part.to_str(),
+        _ => None,
     }
 }
 
 /// What the path of a file says about its name in the network.
 fn pattern_of(path: &Path) -> Option<FilePattern> {
     let name = FileName::parse(path.file_name()?.to_str()?).ok()?;
-    let part = |component| match component {
-        Component::Normal(part) => part.to_str(),
-        _ => None,
-    };
     // Folders before `..` do not tell where the file is.
-    let parts = path.components().rev().map_while(part);
+    let parts = path.components().rev().map_while(normal_part);
     let mut parts: Vec<&str> = parts.collect();
     parts.reverse();
     Some(match &parts[..] {

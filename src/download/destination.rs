@@ -10,6 +10,7 @@ use crate::download::existing_file::ExistingFile;
 use crate::download::file_writer::{CompleteFile, FileWriter};
 use crate::download::output_file::{OutputFile, SaveOptions};
 use crate::download::parent_folder::ParentFolders;
+use crate::download::save_error::SaveError;
 use crate::download::target::{Target, escaped};
 use crate::jobs::{ContentInfo, JobId, Opened, PieceSet, StoreError, StoredContent, StoredPart};
 use crate::protocol::{FileName, PieceValue};
@@ -61,6 +62,14 @@ impl Destination {
         matches!(target, Target::Folder(_) | Target::Share(_))
     }
 
+    /// Whether existing files are repaired, and none is made.
+    pub(crate) fn repairs(&self) -> bool {
+        match self {
+            Self::Print(_) => false,
+            Self::Save { target, .. } => target.repairs(),
+        }
+    }
+
     /// The name of a file that is printed.
     pub(crate) fn printed_name(&self, name: &FileName<'_>) -> Option<FileName<'static>> {
         match self {
@@ -107,12 +116,15 @@ impl Destination {
     }
 
     /// Compares the target with a content, slice by slice.
+    ///
+    /// # Errors
+    /// There is no file that could be repaired to have the content.
     pub(crate) fn compare(
         &mut self,
         job: JobId,
         name: &FileName<'_>,
         content: &ContentInfo,
-    ) -> StoredContent {
+    ) -> Result<StoredContent, StoreError> {
         let (
             Self::Save {
                 target,
@@ -124,7 +136,7 @@ impl Destination {
             Some(hash),
         ) = (self, content.hash)
         else {
-            return StoredContent::Other;
+            return Ok(StoredContent::Other);
         };
         let opened = match compared.remove(&job) {
             Some(file) => Ok(Some(file)),
@@ -132,19 +144,26 @@ impl Destination {
         };
         let mut file = match opened {
             Ok(Some(file)) => file,
-            Ok(None) => return StoredContent::Other,
-            Err(error) => {
+            Ok(None) => return Ok(StoredContent::Other),
+            Err(SaveError::System(error)) => {
                 if error.kind() == io::ErrorKind::NotFound {
                     absent.insert(job);
                 }
-                return StoredContent::Other;
+                return Ok(StoredContent::Other);
             }
+            Err(error) => return Err(target.error(&target.path(name), &error)),
         };
-        let result = file.compare(hash);
-        if result == StoredContent::Unfinished {
-            compared.insert(job, file);
+        match file.compare(hash) {
+            StoredContent::Unfinished => {
+                compared.insert(job, file);
+                Ok(StoredContent::Unfinished)
+            }
+            // A content of one piece.
+            StoredContent::Other if target.repairs() => {
+                Err(target.error(&target.path(name), &SaveError::Different))
+            }
+            result => Ok(result),
         }
-        result
     }
 
     /// Writes a part of the content.

@@ -3,21 +3,17 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::OFlags;
 
 use crate::download::Target;
 use crate::download::parent_folder::ParentFolders;
+use crate::download::repair_file::check_length;
+use crate::download::save_error::SaveError;
 use crate::jobs::{ContentInfo, StoredContent};
 use crate::protocol::{ContentHash, FileName, PieceLayout};
 
 /// The most bytes that are read at once: the loop waits for them.
 const SLICE: u64 = 1024 * 1024;
-
-/// NONBLOCK: the open of a FIFO must not block the loop.
-const FLAGS: OFlags = OFlags::RDONLY
-    .union(OFlags::CLOEXEC)
-    .union(OFlags::NONBLOCK)
-    .union(OFlags::NOCTTY);
 
 /// A file whose hash is being computed.
 pub struct ExistingFile {
@@ -30,24 +26,25 @@ impl ExistingFile {
     /// Opens the target of a content, if a file of the same size is there.
     ///
     /// # Errors
-    /// There is no such file, or it cannot be read.
+    /// There is no such file, or it cannot be read. Or a file to repair has another size.
     pub(super) fn open(
         parents: &mut ParentFolders,
         target: &Target,
         name: &FileName<'_>,
         content: &ContentInfo,
-    ) -> io::Result<Option<Self>> {
-        let file: File = match target {
-            // The pieces of a large one are compared later.
-            Target::Repair(_) if content.size > PieceLayout::MIN_PIECE_SIZE => return Ok(None),
-            Target::File(path) | Target::Repair(path) => {
-                openat(CWD, path, FLAGS, Mode::empty())?.into()
+    ) -> Result<Option<Self>, SaveError> {
+        let file = target.open_existing(parents, name, OFlags::RDONLY);
+        let file = file.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound if target.repairs() => SaveError::Missing,
+            _ => error.into(),
+        })?;
+        if target.repairs() {
+            check_length(&file, content)?;
+            // The pieces of a large file are compared later.
+            if content.size > PieceLayout::MIN_PIECE_SIZE {
+                return Ok(None);
             }
-            Target::Folder(folder) | Target::Share(folder) => {
-                let (parent, leaf) = parents.find(folder, name)?;
-                openat(&parent, leaf, FLAGS | OFlags::NOFOLLOW, Mode::empty())?.into()
-            }
-        };
+        }
         let metadata = file.metadata()?;
         let may_be_same = metadata.is_file() && metadata.len() == content.size;
         Ok(may_be_same.then(|| Self {

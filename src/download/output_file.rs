@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::download::parent_folder::ParentFolders;
@@ -87,17 +88,25 @@ impl OutputFile {
         Ok((Self { path, output }, opened))
     }
 
-    /// Opens the file at `path`, of which only wrong pieces are replaced.
-    pub(super) fn repair(path: &Path, content: &ContentInfo) -> Result<(Self, Opened), SaveError> {
+    /// Opens the file at `path` by `open`. Only wrong pieces of it are replaced.
+    pub(super) fn repair(
+        path: &Path,
+        content: &ContentInfo,
+        mut open: impl FnMut(OFlags) -> io::Result<File>,
+    ) -> Result<(Self, Opened), SaveError> {
         if content.hash.is_none() {
             return Err(SaveError::NoHash);
         }
         if content.size <= PieceLayout::MIN_PIECE_SIZE {
-            check_length(&File::open(path)?, content)?;
+            check_length(&open(OFlags::RDONLY)?, content)?;
             // It was compared before.
             return Err(SaveError::Different);
         }
-        let (file, unchecked) = RepairFile::open(path, content)?;
+        let file = match open(OFlags::RDWR) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(OFlags::RDONLY),
+            file => file,
+        };
+        let (file, unchecked) = RepairFile::new(file?, content)?;
         let path = path.to_owned();
         let output = OpenOutput::Repair(file);
         let pieces = PieceSet::default();

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::download::piece_check::PieceCheck;
@@ -24,12 +23,8 @@ pub(super) struct RepairFile {
 }
 
 impl RepairFile {
-    /// Opens a file that should have this content. All its pieces are to be checked.
-    pub(super) fn open(path: &Path, content: &ContentInfo) -> Result<(Self, PieceSet), SaveError> {
-        let file = match File::options().read(true).write(true).open(path) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(path)?,
-            file => file?,
-        };
+    /// A file that should have this content. All its pieces are to be checked.
+    pub(super) fn new(file: File, content: &ContentInfo) -> Result<(Self, PieceSet), SaveError> {
         check_length(&file, content)?;
         let layout = PieceLayout::new(content.size);
         let repair = Self {

@@ -25,6 +25,8 @@ pub(super) enum SaveError {
         length: u64,
         size: u64,
     },
+    /// There is no file to repair.
+    Missing,
     /// The only piece of the file to repair is wrong.
     Different,
     /// The hash of the content is not known, so a file cannot be compared with it.

@@ -1,8 +1,11 @@
 //! The file or folder that the user named for fetched content, and why it cannot be used.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::download::output_file::{OutputFile, SaveOptions};
 use crate::download::parent_folder::ParentFolders;
@@ -23,9 +26,50 @@ pub enum Target {
     Share(PathBuf),
     /// This file, of which only wrong pieces are replaced.
     Repair(PathBuf),
+    /// The same for the files of the content's names below this folder.
+    RepairBelow(PathBuf),
 }
 
 impl Target {
+    /// Whether existing files are repaired, and none is made.
+    pub(crate) fn repairs(&self) -> bool {
+        matches!(self, Self::Repair(_) | Self::RepairBelow(_))
+    }
+
+    /// The path of the file that gets a content.
+    pub(super) fn path(&self, name: &FileName<'_>) -> PathBuf {
+        match self {
+            Self::File(path) | Self::Repair(path) => path.clone(),
+            Self::Folder(folder) | Self::Share(folder) | Self::RepairBelow(folder) => {
+                folder.join(name.as_str())
+            }
+        }
+    }
+
+    /// Opens the file of a content that is there already. Links below a folder are not
+    /// followed.
+    ///
+    /// # Errors
+    /// There is no such file, or it cannot be opened.
+    pub(super) fn open_existing(
+        &self,
+        parents: &mut ParentFolders,
+        name: &FileName<'_>,
+        flags: OFlags,
+    ) -> io::Result<File> {
+        // NONBLOCK: the open of a FIFO must not block the loop.
+        let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        Ok(match self {
+            Self::File(path) | Self::Repair(path) => {
+                openat(CWD, path, flags, Mode::empty())?.into()
+            }
+            Self::Folder(folder) | Self::Share(folder) | Self::RepairBelow(folder) => {
+                let (parent, leaf) = parents.find(folder, name)?;
+                openat(&parent, leaf, flags | OFlags::NOFOLLOW, Mode::empty())?.into()
+            }
+        })
+    }
+
     pub(super) fn open(
         &self,
         parents: &mut ParentFolders,
@@ -38,8 +82,10 @@ impl Target {
             Self::File(path) => {
                 OutputFile::open(path, content, options).map_err(|error| self.error(path, &error))
             }
-            Self::Repair(path) => {
-                OutputFile::repair(path, content).map_err(|error| self.error(path, &error))
+            Self::Repair(_) | Self::RepairBelow(_) => {
+                let path = self.path(name);
+                let open = |flags| self.open_existing(parents, name, flags);
+                OutputFile::repair(&path, content, open).map_err(|error| self.error(&path, &error))
             }
             Self::Folder(folder) | Self::Share(folder) => {
                 OutputFile::open_below(parents, folder, name, content, options, is_absent)
@@ -104,6 +150,7 @@ impl Target {
                 "{path} has another content, and may be another file; it was not changed; \
                  get NAME -o {path} --force replaces it"
             ),
+            SaveError::Missing => format!("{path} is missing; get fetches it"),
             SaveError::NoHash => format!("no node knows the hash to compare {path} with"),
             SaveError::NoSpace { needed, free } => {
                 format!("no space for {path}: {needed} bytes are needed, and {free} are free")
@@ -119,7 +166,7 @@ impl Target {
         match error.kind() {
             io::ErrorKind::AlreadyExists => match self {
                 Self::Share(_) => format!("{path} exists already; move it away to fetch another"),
-                Self::File(_) | Self::Folder(_) | Self::Repair(_) => {
+                Self::File(_) | Self::Folder(_) | Self::Repair(_) | Self::RepairBelow(_) => {
                     format!("{path} exists already; --force replaces it")
                 }
             },

@@ -17,7 +17,7 @@ use std::time::Instant;
 use crate::close_reason::CloseReason;
 use crate::jobs::attempt::{Attempt, AttemptResult};
 use crate::jobs::candidate::Candidate;
-use crate::jobs::content::{StoredContent, StoredPart};
+use crate::jobs::content::StoredPart;
 use crate::jobs::failure::Failure;
 use crate::jobs::ids::{JobId, RequestId};
 use crate::jobs::job_context::JobContext;
@@ -244,16 +244,13 @@ impl Fetch {
     /// Fetches the file unless it is there already.
     fn check_stored(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
         let check = self.check.as_mut();
-        match check.map(|check| check.advance(context, self.id, &self.name)) {
-            Some(StoredContent::Same) => TaskResult::Success.into(),
-            Some(StoredContent::Unfinished) => JobStep::Wait,
-            Some(StoredContent::Other) | None => {
-                self.check = None;
-                match self.start_download(context, now) {
-                    Some(step) => step,
-                    None => self.try_next(context, now),
-                }
-            }
+        if let Some(step) = check.and_then(|check| check.advance(context, self.id, &self.name)) {
+            return step;
+        }
+        self.check = None;
+        match self.start_download(context, now) {
+            Some(step) => step,
+            None => self.try_next(context, now),
         }
     }
 

@@ -6,7 +6,9 @@ use std::time::Instant;
 use crate::jobs::content::{ContentInfo, StoredContent};
 use crate::jobs::ids::JobId;
 use crate::jobs::job_context::JobContext;
+use crate::jobs::job_step::JobStep;
 use crate::jobs::offer::Offer;
+use crate::jobs::task_result::TaskResult;
 use crate::jobs::user_event::UserEvent;
 use crate::protocol::{ContentHash, FileName};
 
@@ -31,18 +33,26 @@ impl StoredCheck {
         Self { content, due: now }
     }
 
-    /// Reads the next slice.
+    /// Reads the next slice. Returns none if the content is to be fetched.
     pub(super) fn advance(
         &mut self,
         context: &mut JobContext,
         job: JobId,
         name: &FileName<'static>,
-    ) -> StoredContent {
-        let result = context.user.compare(job, name, &self.content);
-        if result == StoredContent::Same {
-            let size = self.content.size;
-            context.user.on_event(UserEvent::UpToDate { name, size });
+    ) -> Option<JobStep> {
+        match context.user.compare(job, name, &self.content) {
+            Ok(StoredContent::Same) => {
+                let size = self.content.size;
+                context.user.on_event(UserEvent::UpToDate { name, size });
+                Some(TaskResult::Success.into())
+            }
+            Ok(StoredContent::Unfinished) => Some(JobStep::Wait),
+            Ok(StoredContent::Other) => None,
+            Err(error) => {
+                let error = &error;
+                context.user.on_event(UserEvent::StoreError { name, error });
+                Some(TaskResult::StoreError.into())
+            }
         }
-        result
     }
 }

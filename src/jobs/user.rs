@@ -45,13 +45,16 @@ pub trait User {
     /// Compares what is stored for a file with the content that would be fetched. Called
     /// again as long as the answer is [`StoredContent::Unfinished`]: each call reads a
     /// part of the file.
+    ///
+    /// # Errors
+    /// The content is not to be fetched: the user's file cannot be repaired.
     fn compare(
         &mut self,
         _job: JobId,
         _name: &FileName<'_>,
         _content: &ContentInfo,
-    ) -> StoredContent {
-        StoredContent::Other
+    ) -> Result<StoredContent, StoreError> {
+        Ok(StoredContent::Other)
     }
 
     /// Whether files are stored with the time of the last change, so that nodes are asked

@@ -23,13 +23,19 @@ pub(super) struct Batch {
     pub(super) failed: u64,
     /// Why files could not be fetched.
     failures: Vec<String>,
+    /// Whether existing files are repaired, and how many were.
+    repairs: bool,
+    pub(super) repaired: u64,
     /// How many digits of a hash were compared, if they were too few to prove a content.
     few_digits: Option<usize>,
 }
 
 impl Batch {
-    pub(super) fn new() -> Self {
+    /// Files that are saved, or existing ones that are repaired.
+    pub(super) fn new(repairs: bool) -> Self {
         Self {
+            repairs,
+            repaired: 0,
             started: Instant::now(),
             fetched: 0,
             bytes: 0,
@@ -55,6 +61,10 @@ impl Batch {
                 self.bytes += size.saturating_sub(*resumed);
             }
             UserEvent::UpToDate { .. } => self.up_to_date += 1,
+            UserEvent::Repaired { .. } => {
+                self.repaired += 1;
+                return false;
+            }
             UserEvent::FewDigits { digits, .. } => self.few_digits = Some(*digits),
             event if is_failure(event) => {
                 self.failed += 1;
@@ -94,6 +104,9 @@ impl Batch {
 
     /// The sums.
     pub(super) fn summary(&self, unfetched: usize) -> String {
+        if self.repairs {
+            return self.summary_of_repairs(unfetched);
+        }
         let rate = DecimalBytes((self.bytes as f64 / self.seconds().max(1e-6)) as u64);
         let security = match (self.fetched, self.is_plain) {
             (0, _) => String::new(),
@@ -110,6 +123,16 @@ impl Batch {
         match unfetched {
             0 => text,
             unfetched => text + &format!(", {unfetched} not fetched"),
+        }
+    }
+
+    fn summary_of_repairs(&self, unchecked: usize) -> String {
+        let (right, repaired, failed) = (self.up_to_date, self.repaired, self.failed);
+        let right = Counted(right, "file");
+        let text = format!("{right} right, {repaired} repaired, {failed} failed");
+        match unchecked {
+            0 => text,
+            unchecked => text + &format!(", {unchecked} not checked"),
         }
     }
 }

@@ -160,6 +160,7 @@ pub(super) fn batch(batch: &Batch, unfetched: usize) -> Value {
         "seconds": batch.seconds(),
         "encrypted": !batch.is_plain,
         "up_to_date": batch.up_to_date,
+        "repaired": batch.repaired,
         "failed": batch.failed,
         "not_fetched": unfetched,
     }})

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::DecimalBytes;
 
-use crate::download::{self, Destination, FileWriter, Target};
+use crate::download::{self, Destination, FileWriter};
 use crate::jobs::{
     ContentInfo, DiscardedContent, JobId, Listing, Opened, OutputSpec, PieceSet, PromptKind,
     StoreError, StoredContent, StoredPart, User, UserEvent,
@@ -148,7 +148,7 @@ impl User for Screen {
     fn on_event(&mut self, event: UserEvent<'_>) {
         match &event {
             UserEvent::BatchStarted { files } => {
-                self.batch = Some(Batch::new());
+                self.batch = Some(Batch::new(self.destination.repairs()));
                 if self.has_bars() {
                     self.progress.start_batch(*files);
                 }
@@ -223,7 +223,12 @@ impl User for Screen {
         self.printed.take_if(|_| self.destination.take_binary())
     }
 
-    fn compare(&mut self, job: JobId, name: &FileName<'_>, content: &ContentInfo) -> StoredContent {
+    fn compare(
+        &mut self,
+        job: JobId,
+        name: &FileName<'_>,
+        content: &ContentInfo,
+    ) -> Result<StoredContent, StoreError> {
         self.destination.compare(job, name, content)
     }
 
@@ -232,11 +237,7 @@ impl User for Screen {
     }
 
     fn repairs_file(&self) -> bool {
-        let target = match &self.destination {
-            Destination::Save { target, .. } => Some(target),
-            Destination::Print(_) => None,
-        };
-        matches!(target, Some(Target::Repair(_)))
+        self.destination.repairs()
     }
 
     fn open(

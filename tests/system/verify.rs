@@ -7,9 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use tempfile::TempDir;
 
 use crate::hashes::{hash, node};
-use crate::support::relay_index::holders;
+use crate::support::relay_index::{holders, wait_for_hash};
 use crate::support::{
-    ProgramOutput, Server, client_command, eventually, folder, noise, relay, run,
+    ProgramOutput, Server, client, client_command, eventually, folder, noise, relay, run,
 };
 
 const PIECE: usize = 1024 * 1024;
@@ -157,6 +157,83 @@ fn a_file_that_may_be_another_one_is_not_changed() {
     let wanted = hash(&fixture.content);
     fixture.verify(&["large", "--hash", &wanted]).expect_code(0);
     assert!(fixture.read("large") == fixture.content);
+}
+
+#[test]
+fn a_folder_is_verified_file_by_file() {
+    let large = noise(SIZE, 23);
+    let files: [(&str, &[u8]); 5] = [
+        ("docs/damaged", &large),
+        ("docs/deep/right", SMALL),
+        ("docs/missing", b"gone"),
+        ("docs/other", b"theirs"),
+        ("elsewhere", b"not in the folder"),
+    ];
+    let share = folder(&files);
+    let home = folder(&[]);
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &["--no-hash-cache"]);
+    for (name, content) in files {
+        wait_for_hash(&relay, name, content, 1);
+    }
+    let run_in_home = |args: &[&str]| {
+        let mut command = client_command(relay.address(), args);
+        command.current_dir(home.path());
+        run(command, b"")
+    };
+    run_in_home(&["get", "docs/"]).expect_code(0);
+    let output = run_in_home(&["verify", "docs/"]).expect_code(0);
+    let summary = "4 files right, 0 repaired, 0 failed\n";
+    assert!(output.stderr.ends_with(summary), "{}", output.stderr);
+    let path = |name: &str| home.path().join(name);
+    let mut damaged = large.clone();
+    damaged[PIECE + 1] ^= 1;
+    fs::write(path("docs/damaged"), &damaged).expect("a file");
+    fs::remove_file(path("docs/missing")).expect("a file");
+    fs::write(path("docs/other"), "mine :").expect("a file");
+    let gets = node.stat("gets");
+    let absolute = home.path().to_str().expect("text");
+    let output = run_in_home(&["verify", "-d", absolute, "docs"]).expect_code(6);
+    for line in [
+        "docs/damaged: 1 of 6 pieces was wrong and has been replaced\n",
+        "/docs/missing is missing; get fetches it\n",
+        "/docs/other has another content, and may be another file; it was not changed",
+        "1 file right, 1 repaired, 2 failed\n",
+    ] {
+        assert!(output.stderr.contains(line), "{line}: {}", output.stderr);
+    }
+    assert!(fs::read(path("docs/damaged")).expect("a file") == large);
+    assert!(!path("docs/missing").exists());
+    assert_eq!(fs::read(path("docs/other")).expect("a file"), b"mine :");
+    assert_eq!(node.stat("gets"), gets + 1, "only the damaged piece");
+    let output = run_in_home(&["verify", "docs/", "--json"]).expect_code(6);
+    let summary = r#""repaired":0"#;
+    assert!(output.text().contains(summary), "{}", output.text());
+    assert!(
+        output.text().contains(r#""up_to_date":2"#),
+        "{}",
+        output.text()
+    );
+}
+
+#[test]
+fn a_folder_that_no_name_stands_for_gets_advice() {
+    let home = folder(&[("docs/a", b"a")]);
+    let relay = relay(&[]);
+    let docs = home.path().join("docs");
+    let docs = docs.to_str().expect("text");
+    let parent = home.path().to_str().expect("text");
+    let advice = format!("write verify -d {parent} docs/");
+    let output = client(&relay, &["verify", docs]).expect_code(2);
+    assert!(output.stderr.contains(&advice), "{}", output.stderr);
+    let output = client(&relay, &["verify", "-d", "/no/such", "docs/"]).expect_code(2);
+    assert!(
+        output.stderr.contains("no folder /no/such"),
+        "{}",
+        output.stderr
+    );
+    let output = client(&relay, &["verify", "-d", parent, "docs/"]).expect_code(1);
+    assert!(output.stderr.contains("docs/"), "{}", output.stderr);
 }
 
 #[test]
