@@ -153,25 +153,30 @@ pub struct JobLimits {
     /// Bytes of a file that are held back until the node is chosen to send all of it.
     #[arg(skip = HEAD_SIZE)]
     pub head_size: u64,
-    /// A limit of ours delays what nodes send; see [`RateLimits`].
-    #[arg(skip)]
-    pub is_rate_limited: bool,
     /// The limit in bytes per second, if all nodes together have one.
     #[arg(skip)]
     pub rate: Option<u64>,
+    /// The lower one of that limit and the one for each node, if there is one: no node can
+    /// send more. See [`RateLimits`].
+    #[arg(skip)]
+    pub lowest_rate: Option<u64>,
 }
 
 impl JobLimits {
     /// These limits for jobs whose content comes at a limited rate, if `rates` has a limit.
     #[must_use]
     pub fn with_rates(self, rates: &RateLimits) -> Self {
-        let is_rate_limited = rates.limit_rate.or(rates.limit_rate_per_peer).is_some();
+        let lowest_rate = rates
+            .limit_rate
+            .into_iter()
+            .chain(rates.limit_rate_per_peer);
+        let lowest_rate = lowest_rate.min();
         let sources = rates.limit_rate.map(|rate| (rate / SOURCE_RATE).max(1));
         let sources = sources.and_then(|count| usize::try_from(count).ok());
         Self {
             sources: self.sources.min(sources.unwrap_or(usize::MAX)),
-            is_rate_limited,
             rate: rates.limit_rate,
+            lowest_rate,
             ..self
         }
     }

@@ -11,7 +11,7 @@
 //!   that fails; `output=file`: bytes may be written in any order; `stored=INDEX,…`: the
 //!   pieces that are there already; `unchecked=INDEX,…`: those that may be there, and
 //!   `wrong=INDEX,…` those of them that are not right; `patience=TIME`: how long to wait for a holder;
-//!   `require-hash=yes`; `rate=BYTES`: the client's own limit for a second; `jobs=N`: the most files at once; `chooses=yes`: the user can choose one of several contents.
+//!   `require-hash=yes`; `rate=BYTES`, `rate-per-peer=BYTES`: the client's own limits for a second; `jobs=N`: the most files at once; `chooses=yes`: the user can choose one of several contents.
 //! - the commands of [`Keyboard`].
 //! - commands for a content of three pieces: `holders N NODE…`: the relay names the nodes
 //!   that have it. `list N [wrong=yes]`: a node lists its pieces. `piece N INDEX
@@ -60,6 +60,7 @@ impl Play {
             ..JobLimits::default()
         };
         let (mut wait, mut max_downloads) = (None, None);
+        let mut rates = RateLimits::default();
         while let Some((key, value)) = args.next_key() {
             match (key, value) {
                 ("relay", address) => relay.push(address.parse()?),
@@ -77,13 +78,8 @@ impl Play {
                 ("jobs", count) => max_downloads = Some(count.parse()?),
                 ("patience", time) => limits.wait = stage::time(time)?,
                 ("sources", count) => limits.sources = count.parse()?,
-                ("rate", bytes) => {
-                    let limit_rate = Some(bytes.parse()?);
-                    limits = limits.with_rates(&RateLimits {
-                        limit_rate,
-                        ..RateLimits::default()
-                    });
-                }
+                ("rate", bytes) => rates.limit_rate = Some(bytes.parse()?),
+                ("rate-per-peer", bytes) => rates.limit_rate_per_peer = Some(bytes.parse()?),
                 ("require-hash", "yes") => limits.require_hash = true,
                 ("output", "file") => user.opened = Opened::Empty,
                 ("stored", list) => {
@@ -145,7 +141,7 @@ impl Play {
             }
             other => return Err(format!("no client can {other}").into()),
         };
-        let mut jobs = JobRunner::new(user, sources, limits);
+        let mut jobs = JobRunner::new(user, sources, limits.with_rates(&rates));
         jobs.set_may_choose(chooses);
         let mut client = Client::new(jobs, task);
         if let Some(count) = max_downloads {

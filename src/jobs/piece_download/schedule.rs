@@ -1,5 +1,7 @@
 //! Which node a download asks for what, and when.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::jobs::job_context::JobContext;
@@ -28,8 +30,22 @@ const RATE_SECONDS: u64 = 4;
 /// Under a rate limit, a node is late that sends less than its fair part divided by this.
 const LATE_PART: u64 = 4;
 
+/// A third node is asked for a piece only if it has sent at least this many times as much as
+/// each of those that were asked.
+const BETTER_FACTOR: u64 = 2;
+
 /// The bytes that may be on their way or in memory when they must be written in order.
 pub(super) const WINDOW: u64 = 16 * 1024 * 1024;
+
+/// A further request for a piece that is on its way.
+struct Duplicate {
+    /// When it is made if nothing more of the piece comes.
+    due: Instant,
+    /// When the piece was requested first.
+    started: Instant,
+    source: usize,
+    piece: u32,
+}
 
 impl PieceDownload {
     /// Makes all requests that can be made now.
@@ -101,16 +117,8 @@ impl PieceDownload {
     pub(super) fn next_fill(&self, context: &JobContext) -> Option<Instant> {
         let retry = self.sources.next_retry();
         let list = self.values.is_empty().then_some(self.next_list).flatten();
-        let idle = self.idle();
-        let may_have = |piece| {
-            idle.iter()
-                .any(|index| self.sources.all[*index].may_have(piece))
-        };
-        let lonely = self.transfers.iter();
-        let lonely = lonely.filter(|other| self.is_lonely(other.piece) && may_have(other.piece));
-        let duplicate = lonely
-            .map(|transfer| self.duplicate_due(transfer, context))
-            .min();
+        let duplicates = self.duplicates(context).into_iter();
+        let duplicate = duplicates.map(|duplicate| duplicate.due).min();
         let dues = [retry, list, duplicate, self.limited_until];
         dues.into_iter().flatten().min()
     }
@@ -139,7 +147,7 @@ impl PieceDownload {
 
     /// The nodes that may get more requests, and how many they have.
     fn free(&self, context: &JobContext) -> Vec<(usize, usize)> {
-        let requests = match context.limits.is_rate_limited {
+        let requests = match context.limits.lowest_rate.is_some() {
             // What nodes have sent and we may not read yet would make us slow readers.
             true => 1,
             false => REQUESTS_PER_CONNECTION,
@@ -172,38 +180,76 @@ impl PieceDownload {
             .count()
     }
 
-    /// A node without work, and a piece that another node has not sent in time.
+    /// A node without work, and a piece that no other node has sent in time.
     fn duplicate(&self, context: &JobContext, now: Instant) -> Option<(usize, u32)> {
-        let idle = self.idle();
-        let has = |index: usize, piece| self.sources.all[index].may_have(piece);
-        let late = self.transfers.iter().filter(|transfer| {
-            self.is_lonely(transfer.piece) && self.duplicate_due(transfer, context) <= now
-        });
-        let late = late.filter_map(|transfer| {
-            let source = idle.iter().find(|index| has(**index, transfer.piece))?;
-            Some((transfer.started, *source, transfer.piece))
-        });
-        let (_, source, piece) = late.min_by_key(|(started, ..)| *started)?;
-        Some((source, piece))
+        let duplicates = self.duplicates(context).into_iter();
+        let late = duplicates.filter(|duplicate| duplicate.due <= now);
+        let first = late.min_by_key(|duplicate| duplicate.started)?;
+        Some((first.source, first.piece))
     }
 
-    /// When an idle node is asked for the piece as well.
+    /// The further requests that are possible: each to the idle node that has sent most.
+    fn duplicates(&self, context: &JobContext) -> Vec<Duplicate> {
+        let idle = self.idle();
+        if idle.is_empty() {
+            return Vec::new();
+        }
+        let pieces: BTreeSet<u32> = self.transfers.iter().map(|other| other.piece).collect();
+        let duplicates = pieces.into_iter();
+        duplicates
+            .filter_map(|piece| self.best_duplicate(context, &idle, piece))
+            .collect()
+    }
+
+    /// The further request for a piece, if one of the idle nodes may be asked for it.
+    fn best_duplicate(
+        &self,
+        context: &JobContext,
+        idle: &[usize],
+        piece: u32,
+    ) -> Option<Duplicate> {
+        let bytes = |source: usize| self.sources.all[source].bytes;
+        let may_have = idle
+            .iter()
+            .copied()
+            .filter(|index| self.sources.all[*index].may_have(piece));
+        // The first one of several that have sent the same.
+        let source = may_have.min_by_key(|index| Reverse(bytes(*index)))?;
+        let requests = || self.transfers.iter().filter(|other| other.piece == piece);
+        // Two slow nodes must not hold a piece that a good one could send.
+        let is_better = |other: &Transfer| {
+            bytes(source) > 0 && bytes(source) >= bytes(other.source).saturating_mul(BETTER_FACTOR)
+        };
+        let is_possible = self.is_lonely(piece) || requests().all(is_better);
+        is_possible.then_some(Duplicate {
+            due: requests()
+                .map(|other| self.duplicate_due(other, context))
+                .max()?,
+            started: requests().map(|other| other.started).min()?,
+            source,
+            piece,
+        })
+    }
+
+    /// When another node is asked for the piece as well.
     fn duplicate_due(&self, transfer: &Transfer, context: &JobContext) -> Instant {
-        let limits = &context.limits;
-        let stalled = transfer.last_input + limits.try_delay * STALL_DELAY;
+        let delay = context.limits.try_delay;
         match self.fits_memory(transfer.piece) {
-            false => stalled,
-            true if !limits.is_rate_limited => transfer.started + limits.try_delay,
+            false => transfer.last_input + delay * STALL_DELAY,
             // A piece that our own limit delays is not late.
-            true => self.late_at(transfer, context).unwrap_or(stalled),
+            true => match self.late_at(transfer, context) {
+                Some(late) => late,
+                None => transfer.started + delay,
+            },
         }
     }
 
-    /// When a piece is late if nothing more of it comes, under our rate limit.
+    /// When a piece is late if nothing more of it comes, under our rate limits.
     fn late_at(&self, transfer: &Transfer, context: &JobContext) -> Option<Instant> {
-        let rate = context.limits.rate?.max(1);
+        let rate = context.limits.lowest_rate?.max(1);
         let delay = context.limits.try_delay * STALL_DELAY;
-        // All requests share the limit.
+        // All requests share the limit. That of each node is shared by its requests only, which
+        // are no more.
         let share = LATE_PART * context.pool.requests().max(1) as u64;
         let millis = transfer.received.saturating_mul(1000 * share) / rate;
         let slow = transfer.started + delay.max(Duration::from_millis(millis));
