@@ -37,6 +37,10 @@ impl NameGlob {
         if !is_glob || depth(word) > MAX_GLOB_DEPTH {
             return None;
         }
+        Self::build(word)
+    }
+
+    fn build(word: &str) -> Option<Self> {
         let mut builder = GlobBuilder::new(word);
         builder.literal_separator(true).build().ok().map(Self)
     }
@@ -84,15 +88,16 @@ impl NameGlob {
         longest_literal(self.as_str())
     }
 
-    /// The words without braces that the glob stands for, as in a shell, each with the number
+    /// The globs without braces that this one stands for, as in a shell, each with the number
     /// of its parts that begin with a dot. Empty if there are too many.
     #[must_use]
-    pub fn alternatives(&self) -> Vec<(String, usize)> {
+    pub fn alternatives(&self) -> Vec<(Self, usize)> {
         let mut open = vec![self.as_str().to_owned()];
         let mut words = Vec::new();
         while let Some(word) = open.pop() {
             match first_braces(&word) {
-                None => words.push((word.clone(), typed_dots(&word))),
+                // Also without a special character: a backslash is still no part of the name.
+                None => words.extend(Self::build(&word).map(|glob| (glob, typed_dots(&word)))),
                 Some((before, inside, after)) => {
                     let inside = inside.into_iter();
                     open.extend(inside.map(|inside| format!("{before}{inside}{after}")));

@@ -25,10 +25,7 @@ impl HiddenNames {
         };
         // Only a word with a dot stands for hidden names.
         let words = words.into_iter().filter(|(_, dots)| *dots > 0);
-        let words = words.filter_map(|(word, dots)| {
-            let pattern = FilePattern::parse(&word).ok()?;
-            Some((pattern.matcher(), dots))
-        });
+        let words = words.map(|(glob, dots)| (NameMatcher::Glob(glob.matcher()), dots));
         Self::Typed(words.collect())
     }
 
@@ -65,6 +62,13 @@ mod tests {
             ("x{/.a,b{/.c,d}}/*", "xb/.c/e"),
             (r"\.a*", ".ab"),
             ("{.a,.b}", ".b"),
+            ("{.a,b}", ".a"),
+            (r"{\.a,b}", ".a"),
+            (r"{\.a\,b,c}", ".a,b"),
+            (r"x/{.b,c}", "x/.b"),
+            (r"{x/\.b/c,d}", "x/.b/c"),
+            (".{a,b}", ".b"),
+            ("{x/,y}.b", "x/.b"),
         ] {
             assert!(includes(word, name), "{word} {name}");
         }
@@ -72,6 +76,8 @@ mod tests {
             ("*", ".a"),
             ("?a", ".a"),
             ("[.]a", ".a"),
+            ("{[.]a,b}", ".a"),
+            ("{?,.b}a", ".a"),
             ("**", "a/.b"),
             ("a/", "a/.git/b"),
             (".config/", ".config/.a"),

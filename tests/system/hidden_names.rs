@@ -62,6 +62,11 @@ fn hidden_files_are_fetched_only_if_the_user_types_the_dot() {
         (&["docs/.git/**"], &[HIDDEN[3]], String::new()),
         (&["{a,.bash*}"], &[".bash_profile", "a"], String::new()),
         (
+            &[r"{a,\.bash_profile}"],
+            &[".bash_profile", "a"],
+            String::new(),
+        ),
+        (
             &[".bash_profile", "-d", "."],
             &[".bash_profile"],
             String::new(),
