@@ -24,7 +24,10 @@ mod reader;
 mod reader_request;
 #[cfg(test)]
 mod reader_tests;
+mod record_expiry;
 mod resp;
+#[cfg(test)]
+mod scripted_engine;
 mod tls;
 mod writer;
 
@@ -33,9 +36,16 @@ pub use connection::{EngineError, RegistryAccess};
 pub use reader::RegistryClient;
 pub use tls::trust_authorities;
 
+use crate::protocol::NodeAddress;
+
 /// The keys of all nodes begin so.
 const NODE_PREFIX: &str = "peerline:node:";
 /// The keys of all listeners begin so.
 const LISTENERS_PREFIX: &str = "peerline:listeners:";
 const MARKER_KEY: &str = "peerline:registry";
 const STREAM_KEY: &str = "peerline:changes";
+
+/// The key of the record of a node.
+fn node_key(node: NodeAddress) -> String {
+    format!("{NODE_PREFIX}{node}")
+}

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use crate::protocol::NodeAddress;
 use crate::registry::connection::{EngineConnection, EngineError};
 use crate::registry::reader_request::ReaderRequest;
+use crate::registry::record_expiry::expire_rests;
 use crate::registry::resp::{Commands, RespValue};
-use crate::registry::{LISTENERS_PREFIX, NODE_PREFIX, STREAM_KEY};
+use crate::registry::{LISTENERS_PREFIX, STREAM_KEY, node_key};
 use crate::relay::shared_directory::{
     InstanceId, KeyWrite, MissingRecords, RecordField, RegistryBatch, WHOLE_FIELD, key_writes,
 };
@@ -23,12 +24,6 @@ const MAX_BATCHES: usize = 32;
 const LISTENERS_LIFETIME: &str = "15000";
 /// How often the lifetime starts anew.
 const LISTENERS_INTERVAL: Duration = Duration::from_secs(3);
-
-/// Fields of a record that is lost otherwise, and that its relay does not make again, are
-/// forgotten after this time, in milliseconds.
-const REST_LIFETIME: &str = "60000";
-/// How often that is tried while other relays change the same records.
-const EXPIRY_TRIES: u32 = 10;
 
 /// What the thread is to do.
 pub(super) enum WriterRequest {
@@ -175,40 +170,6 @@ fn publish(
     Ok(missing)
 }
 
-/// Lets records expire that have no header, and therefore no lease; not one that another
-/// relay makes whole meanwhile.
-fn expire_rests(
-    connection: &mut EngineConnection,
-    missing: &[MissingRecords],
-) -> Result<(), EngineError> {
-    let nodes = missing.iter().flat_map(|records| &records.nodes);
-    let keys: Vec<String> = nodes.map(|node| node_key(*node)).collect();
-    let mut is_finished = keys.is_empty();
-    for _ in 0..EXPIRY_TRIES {
-        if is_finished {
-            break;
-        }
-        let mut commands = Commands::default();
-        let mut watch = vec![&b"WATCH"[..]];
-        watch.extend(keys.iter().map(String::as_bytes));
-        commands.push(watch);
-        for key in &keys {
-            commands.push_words(["PTTL", key]);
-        }
-        let times = connection.exchange(&commands)?.into_iter().skip(1);
-        let mut commands = Commands::default();
-        commands.push_words(["MULTI"]);
-        for (key, time) in keys.iter().zip(times) {
-            if time == RespValue::Integer(-1) {
-                commands.push_words(["PEXPIRE", key, REST_LIFETIME]);
-            }
-        }
-        commands.push_words(["EXEC"]);
-        is_finished = connection.exchange(&commands)?.pop() != Some(RespValue::Nil);
-    }
-    Ok(())
-}
-
 /// Appends the changes of records. Returns the nodes whose record is checked, by the position
 /// of the command.
 fn push_writes(
@@ -278,17 +239,14 @@ fn push_batch(commands: &mut Commands, batch: &RegistryBatch) {
     commands.push(parts);
 }
 
-fn node_key(node: NodeAddress) -> String {
-    format!("{NODE_PREFIX}{node}")
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::sync::{Arc, Mutex, mpsc};
+    use std::sync::mpsc;
 
     use super::*;
     use crate::registry::connection::REPLY_TIMEOUT;
+    use crate::registry::scripted_engine::ScriptedEngine;
 
     /// A stream that makes its thread panic.
     struct PanickingStream;
@@ -309,63 +267,23 @@ mod tests {
         }
     }
 
-    /// A stream that answers in this way, and keeps what is written.
-    struct ScriptedStream(io::Cursor<Vec<u8>>, Arc<Mutex<Vec<u8>>>);
-
-    impl Read for ScriptedStream {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.0.read(buffer)
-        }
-    }
-
-    impl Write for ScriptedStream {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.1.lock().expect("no panic").write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    const EXPIRY: &str = "PEXPIRE\r\n$28\r\npeerline:node:192.0.2.1 9000\r\n$5\r\n60000\r\n";
-
-    /// Publishes a file of a lost record. The engine answers so to what follows. Returns the
-    /// lost records, and what was written.
-    fn publish_a_file(replies: &[u8]) -> (Vec<MissingRecords>, String) {
-        let first = b"+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n:0\r\n:1\r\n$3\r\n1-0\r\n";
-        let written = Arc::default();
-        let replies = io::Cursor::new([first, replies].concat());
-        let stream = ScriptedStream(replies, Arc::clone(&written));
-        let mut connection = EngineConnection::over(Box::new(stream), REPLY_TIMEOUT);
+    #[test]
+    fn a_file_of_a_lost_record_is_reported_and_expires() {
+        let published = b"+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n\
+            *3\r\n:0\r\n:1\r\n$3\r\n1-0\r\n";
+        let expired = b"+OK\r\n:-1\r\n+OK\r\n+QUEUED\r\n*1\r\n:1\r\n";
+        let mut engine = ScriptedEngine::new(&[&published[..], expired].concat());
         let batch = RegistryBatch {
             origin: InstanceId(1),
             number: 7,
             text: b"NODE 192.0.2.1 9000\nSHARE 1 - one\n".into(),
         };
-        let missing = publish(&mut connection, &[batch], false).expect("the engine answers");
-        let written = written.lock().expect("no panic").clone();
-        (missing, String::from_utf8(written).expect("a text"))
-    }
-
-    #[test]
-    fn a_file_of_a_lost_record_is_reported_and_expires() {
-        let replies = b"+OK\r\n:-1\r\n+OK\r\n+QUEUED\r\n*1\r\n:1\r\n";
-        let (missing, written) = publish_a_file(replies);
+        let missing = publish(&mut engine.connection, &[batch], false);
+        let missing = missing.expect("the engine answers");
         assert_eq!((missing.len(), missing[0].number), (1, 7));
         assert_eq!(missing[0].nodes[0].to_string(), "192.0.2.1 9000");
-        assert_eq!(written.matches(EXPIRY).count(), 1, "{written}");
-    }
-
-    #[test]
-    fn a_record_that_another_relay_makes_whole_does_not_expire() {
-        // It has no lease, then it is changed, and then it has a lease of ten minutes.
-        let replies = b"+OK\r\n:-1\r\n+OK\r\n+QUEUED\r\n*-1\r\n\
-            +OK\r\n:602000\r\n+OK\r\n*0\r\n";
-        let (_, written) = publish_a_file(replies);
-        assert_eq!(written.matches(EXPIRY).count(), 1, "{written}");
-        let last = written.rsplit_once("WATCH").map(|(_, last)| last);
-        assert!(last.is_some_and(|last| !last.contains(EXPIRY)), "{written}");
+        let written = engine.written();
+        assert_eq!(written.matches("PEXPIRE").count(), 1, "{written}");
     }
 
     #[test]
