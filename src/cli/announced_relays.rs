@@ -1,6 +1,8 @@
-//! The announced relays that a node knows, each by the name of its announcement.
+//! The announced relays that a node knows, each by who it claims to be.
 
 use std::net::SocketAddr;
+
+use crate::discovery::ServiceIdentity;
 
 /// The most addresses of a relay: those that it has had before come last, and fall off.
 const MAX_ADDRESSES: usize = 16;
@@ -16,21 +18,21 @@ pub(super) struct AnnouncedRelays {
 
 struct KnownAnnouncement {
     /// None if the user has written its address.
-    name: Option<String>,
+    identity: Option<ServiceIdentity>,
     addresses: Vec<SocketAddr>,
     /// The index of the relay in the node, if it is used there.
     index: Option<usize>,
 }
 
 impl AnnouncedRelays {
-    /// With the relays that the node has at the start: their names and addresses.
+    /// With the relays that the node has at the start: who they are, and their addresses.
     pub(super) fn new(
-        relays: impl IntoIterator<Item = (Option<String>, Vec<SocketAddr>)>,
+        relays: impl IntoIterator<Item = (Option<ServiceIdentity>, Vec<SocketAddr>)>,
         max: usize,
     ) -> Self {
         let relays = relays.into_iter().enumerate();
-        let known = relays.map(|(index, (name, addresses))| KnownAnnouncement {
-            name,
+        let known = relays.map(|(index, (identity, addresses))| KnownAnnouncement {
+            identity,
             addresses,
             index: Some(index),
         });
@@ -39,17 +41,17 @@ impl AnnouncedRelays {
         Self { known, max, used }
     }
 
-    /// A relay of this name is announced at these addresses. Calls `add` if it is new, which
+    /// This relay is announced at these addresses. Calls `add` if it is new, which
     /// says whether the node uses it. Returns its index and all its addresses if it is not new,
     /// but has further ones. One that shares only some addresses with another relay is new:
     /// otherwise, whoever announces the addresses of a relay first would hide it.
     pub(super) fn on_announced(
         &mut self,
-        name: &str,
+        identity: &ServiceIdentity,
         addresses: &[SocketAddr],
         add: impl FnOnce() -> bool,
     ) -> Option<(usize, Vec<SocketAddr>)> {
-        let is_it = |known: &&mut KnownAnnouncement| known.name.as_deref() == Some(name);
+        let is_it = |known: &&mut KnownAnnouncement| known.identity.as_ref() == Some(identity);
         if let Some(known) = self.known.iter_mut().find(is_it) {
             let is_changed = known.add_addresses(addresses);
             let index = known.index.filter(|_| is_changed)?;
@@ -60,7 +62,7 @@ impl AnnouncedRelays {
             let index = add().then_some(self.used);
             self.used += usize::from(index.is_some());
             self.known.push(KnownAnnouncement {
-                name: Some(name.into()),
+                identity: Some(identity.clone()),
                 addresses: addresses.to_vec(),
                 index,
             });
@@ -71,7 +73,7 @@ impl AnnouncedRelays {
 
 impl KnownAnnouncement {
     /// Puts these addresses before the others. Returns whether there is a new one. Those that
-    /// are not announced any more stay: anybody can announce this name.
+    /// are not announced any more stay: anybody can announce this name and id.
     fn add_addresses(&mut self, announced: &[SocketAddr]) -> bool {
         let mut addresses = announced.to_vec();
         addresses.truncate(MAX_ADDRESSES);
@@ -94,6 +96,7 @@ fn is_same(one: &[SocketAddr], other: &[SocketAddr]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::KeyId;
 
     fn at(ports: &[u16]) -> Vec<SocketAddr> {
         let address = |port: &u16| SocketAddr::from(([192, 0, 2, 1], *port));
@@ -107,7 +110,8 @@ mod tests {
         ports: &[u16],
     ) -> (bool, Option<(usize, Vec<SocketAddr>)>) {
         let mut is_new = false;
-        let changed = relays.on_announced(name, &at(ports), || {
+        let identity = identity(name, None);
+        let changed = relays.on_announced(&identity, &at(ports), || {
             is_new = true;
             name != "refused"
         });
@@ -115,7 +119,13 @@ mod tests {
     }
 
     fn relays(max: usize) -> AnnouncedRelays {
-        AnnouncedRelays::new([(None, at(&[1])), (Some("a".into()), at(&[2, 3]))], max)
+        let announced = Some(identity("a", None));
+        AnnouncedRelays::new([(None, at(&[1])), (announced, at(&[2, 3]))], max)
+    }
+
+    fn identity(name: &str, id: Option<KeyId>) -> ServiceIdentity {
+        let name = name.into();
+        ServiceIdentity { name, id }
     }
 
     #[test]
@@ -156,6 +166,24 @@ mod tests {
         assert_eq!(announce(&mut relays, "b", &[7]), (true, None));
         let changed = Some((2, at(&[8, 7])));
         assert_eq!(announce(&mut relays, "b", &[8]), (false, changed));
+    }
+
+    #[test]
+    fn a_relay_has_no_address_that_is_announced_with_another_id() {
+        let [right, wrong] = [&b"right"[..], b"wrong"].map(KeyId::of);
+        let relay = Some(identity("a", Some(right)));
+        let mut relays = AnnouncedRelays::new([(relay, at(&[1]))], 9);
+        for (id, port) in [(None, 2), (Some(wrong), 3)] {
+            let mut is_new = false;
+            let add = || {
+                is_new = true;
+                true
+            };
+            let changed = relays.on_announced(&identity("a", id), &at(&[port]), add);
+            assert_eq!((changed, is_new), (None, true));
+        }
+        let changed = relays.on_announced(&identity("a", Some(right)), &at(&[4]), || false);
+        assert_eq!(changed, Some((0, at(&[4, 1]))));
     }
 
     #[test]

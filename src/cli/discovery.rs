@@ -10,8 +10,8 @@ use log::warn;
 use crate::cli::{Exit, StartupError};
 pub(super) use crate::discovery::ServiceKind;
 use crate::discovery::{
-    Announcement, DhtGroup, DhtNetwork, FoundService, LocalService, NetworkInterface, browse,
-    follow,
+    Announcement, DhtGroup, DhtNetwork, FoundService, LocalService, NetworkInterface,
+    ServiceIdentity, browse, follow,
 };
 use crate::jobs::PeerSource;
 use crate::logging::OPERATOR;
@@ -97,13 +97,13 @@ pub(super) struct BrowseArgs {
 
 impl BrowseArgs {
     /// Finds the relays that announce themselves, with an id only the one that claims to have
-    /// it. If there is none, and nodes will do, the nodes. At least one, each with the name of
-    /// its announcement.
+    /// it. If there is none, and nodes will do, the nodes. At least one, each with who it claims
+    /// to be.
     pub(super) fn find(
         &self,
         id: Option<KeyId>,
         takes_nodes: bool,
-    ) -> Result<Vec<(String, PeerSource)>, StartupError> {
+    ) -> Result<Vec<(ServiceIdentity, PeerSource)>, StartupError> {
         let (kinds, missing) = match takes_nodes && id.is_none() {
             true => (
                 &[ServiceKind::Relay, ServiceKind::Node][..],
@@ -112,7 +112,7 @@ impl BrowseArgs {
             false => (&[ServiceKind::Relay][..], "no relay"),
         };
         let time = self.discovery_time.unwrap_or(NETWORK_TIME);
-        let is_wanted = |found: &FoundService| id.is_none() || found.id == id;
+        let is_wanted = |found: &FoundService| id.is_none() || found.identity.id == id;
         let missing = format!("{missing} is announced on this network");
         let found = self.look(&missing, NETWORK_PAUSE, || {
             let found = browse(kinds, time, self.max_found, is_wanted)?;
@@ -213,17 +213,17 @@ impl BrowseArgs {
     }
 
     /// Starts a thread that waits for relays to be announced, with an id only the one that
-    /// claims to have it, and passes on the name of each announcement and the relay.
+    /// claims to have it, and passes on each of them, and who it claims to be.
     pub(super) fn follow_relays(
         id: Option<KeyId>,
         sandbox: Option<Sandbox>,
-        mut on_announced: impl FnMut(&str, PeerSource) + Send + 'static,
+        mut on_announced: impl FnMut(&ServiceIdentity, PeerSource) + Send + 'static,
     ) -> io::Result<()> {
         let mut on_service = move |found: FoundService| {
-            let is_wanted = id.is_none() || found.id == id;
+            let is_wanted = id.is_none() || found.identity.id == id;
             let source = source((ServiceKind::Relay, found)).filter(|_| is_wanted);
-            if let Some((name, source)) = source {
-                on_announced(&name, source);
+            if let Some((identity, source)) = source {
+                on_announced(&identity, source);
             }
         };
         let body = move || {
@@ -252,9 +252,9 @@ fn node_source(node: NodeAddress) -> PeerSource {
     PeerSource::node(name, vec![node.into()])
 }
 
-/// A server that was found, as a source of answers, and its name. One address of a node is
-/// enough: with several, it would seem to be several nodes.
-fn source((kind, service): (ServiceKind, FoundService)) -> Option<(String, PeerSource)> {
+/// A server that was found, as a source of answers, and who it claims to be. One address of a
+/// node is enough: with several, it would seem to be several nodes.
+fn source((kind, service): (ServiceKind, FoundService)) -> Option<(ServiceIdentity, PeerSource)> {
     let first = *service.addresses.first()?;
     let source = match kind {
         ServiceKind::Relay => {
@@ -263,9 +263,9 @@ fn source((kind, service): (ServiceKind, FoundService)) -> Option<(String, PeerS
             PeerSource::relay(name, addresses.map(Into::into).collect())
         }
         ServiceKind::Node => PeerSource {
-            id: service.id,
+            id: service.identity.id,
             ..node_source(first)
         },
     };
-    Some((service.name, source))
+    Some((service.identity, source))
 }

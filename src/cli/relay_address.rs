@@ -14,6 +14,7 @@ use crate::cli::group::group_name;
 use crate::cli::host_port::{HostPort, host_and_port, missing_port};
 use crate::cli::{StartupError, values};
 use crate::client::ClientMessage;
+use crate::discovery::ServiceIdentity;
 use crate::jobs::PeerSource;
 use crate::logging::OPERATOR;
 use crate::protocol::Port;
@@ -89,8 +90,8 @@ pub(super) struct FoundRelay {
     pub(super) id: Option<KeyId>,
     /// How it was found.
     pub(super) chosen: ChosenRelay,
-    /// The name of its announcement, if it was found by that.
-    pub(super) announced_as: Option<String>,
+    /// Who it claims to be, if it was found by its announcement.
+    pub(super) announced_as: Option<ServiceIdentity>,
 }
 
 /// Nodes that were found instead of relays.
@@ -205,7 +206,9 @@ impl RelayAddressArgs {
                 ChosenRelay::Auto => match self.browse.find(id, takes_nodes) {
                     Ok(sources) => {
                         let sources = sources.into_iter();
-                        found.extend(sources.map(|(name, source)| relay(Some(name), source)));
+                        found.extend(
+                            sources.map(|(identity, source)| relay(Some(identity), source)),
+                        );
                     }
                     Err(error) => failures.push(error),
                 },
@@ -272,17 +275,17 @@ impl RelayAddressArgs {
             (relay.announced_as.clone(), addresses)
         });
         let mut known = AnnouncedRelays::new(known, self.browse.max_found);
-        let on_announced = move |name: &str, source: PeerSource| {
+        let on_announced = move |identity: &ServiceIdentity, source: PeerSource| {
             let addresses = source.addresses.clone();
             let add_it = || {
                 add(FoundRelay {
                     source,
                     id,
                     chosen: ChosenRelay::Auto,
-                    announced_as: Some(name.into()),
+                    announced_as: Some(identity.clone()),
                 })
             };
-            if let Some((index, addresses)) = known.on_announced(name, &addresses, add_it) {
+            if let Some((index, addresses)) = known.on_announced(identity, &addresses, add_it) {
                 on_addresses(index, addresses);
             }
         };

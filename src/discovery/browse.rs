@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mdns_sd::{Receiver, ServiceDaemon, ServiceEvent};
 
-use crate::discovery::service::{FoundService, ServiceKind};
+use crate::discovery::service::{FoundService, ServiceIdentity, ServiceKind};
 
 /// How long others may take to answer after the first one: each waits up to 120 ms, so that not
 /// all answer at once (RFC 6762, 6).
@@ -70,26 +70,109 @@ fn collect(
     max: usize,
     is_wanted: impl Fn(&FoundService) -> bool,
 ) -> Vec<FoundService> {
-    let mut found: BTreeMap<String, FoundService> = BTreeMap::new();
+    let mut found = FoundServices::default();
     for _ in 0..MAX_ANSWERS {
         let Ok(event) = answers.recv_deadline(deadline) else {
             break;
         };
-        match event {
-            ServiceEvent::ServiceResolved(service) => {
-                let is_known = found.contains_key(&service.fullname);
-                if let Some(new) = FoundService::new(&service).filter(&is_wanted)
-                    && (is_known || found.len() < max)
-                {
-                    deadline = deadline.min(Instant::now() + ANSWER_SPREAD);
-                    found.insert(service.fullname, new);
-                }
-            }
-            ServiceEvent::ServiceRemoved(_, name) => {
-                found.remove(&name);
-            }
-            _ => {}
+        if found.on_event(event, max, &is_wanted) {
+            deadline = deadline.min(Instant::now() + ANSWER_SPREAD);
         }
     }
-    found.into_values().collect()
+    found.0.into_values().collect()
+}
+
+/// The servers that were found, by who they claim to be and the host in their records: a forged
+/// record takes the place of no other server, and adds no address to one.
+#[derive(Default)]
+struct FoundServices(BTreeMap<(ServiceIdentity, String), FoundService>);
+
+impl FoundServices {
+    /// Returns whether a server `is_wanted` that there is room for.
+    fn on_event(
+        &mut self,
+        event: ServiceEvent,
+        max: usize,
+        is_wanted: impl Fn(&FoundService) -> bool,
+    ) -> bool {
+        match event {
+            ServiceEvent::ServiceResolved(service) => {
+                let Some(new) = FoundService::new(&service).filter(is_wanted) else {
+                    return false;
+                };
+                let key = (new.identity.clone(), service.host);
+                let has_room = self.0.len() < max || self.0.contains_key(&key);
+                if has_room {
+                    self.0.insert(key, new);
+                }
+                has_room
+            }
+            ServiceEvent::ServiceRemoved(_, name) => {
+                self.0.retain(|(identity, _), _| identity.name != name);
+                false
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mdns_sd::ServiceInfo;
+
+    use super::*;
+    use crate::tls::KeyId;
+
+    /// What is announced under one name: the host, its addresses, and the id.
+    fn announced(host: &str, addresses: &str, id: Option<KeyId>) -> ServiceEvent {
+        let kind = ServiceKind::Node.service_type();
+        let id = id.map(|id| ("id", id.to_string()));
+        let properties = id.as_slice();
+        let info = ServiceInfo::new(kind, "alice 8888", host, addresses, 9, properties);
+        let service = info.expect("it is well-formed").as_resolved_service();
+        ServiceEvent::ServiceResolved(Box::new(service))
+    }
+
+    /// The addresses that were found, of each server.
+    fn addresses(found: &FoundServices) -> Vec<String> {
+        let servers = found.0.values();
+        let addresses = servers.map(|server| {
+            let addresses = server.addresses.iter();
+            let texts: Vec<String> = addresses.map(|address| address.ip().to_string()).collect();
+            texts.join(" ")
+        });
+        addresses.collect()
+    }
+
+    #[test]
+    fn a_forged_record_replaces_no_server_and_adds_no_address_to_one() {
+        let [right, wrong] = [&b"right"[..], b"wrong"].map(KeyId::of);
+        let mut found = FoundServices::default();
+        let mut add = |event| found.on_event(event, 9, |_| true);
+        assert!(add(announced("a.local.", "192.0.2.5", Some(right))));
+        // The newest record of each type counts, so that a stranger's host comes with the id of
+        // the server.
+        for (host, id) in [
+            ("stranger.local.", Some(wrong)),
+            ("stranger.local.", None),
+            ("stranger.local.", Some(right)),
+        ] {
+            assert!(add(announced(host, "192.0.2.1", id)));
+        }
+        // It has a second interface.
+        assert!(add(announced(
+            "a.local.",
+            "192.0.2.5,198.51.100.5",
+            Some(right)
+        )));
+        let mut all = addresses(&found);
+        all.sort();
+        let own = "192.0.2.5 198.51.100.5";
+        assert_eq!(all, ["192.0.2.1", "192.0.2.1", "192.0.2.1", own]);
+        assert!(!found.on_event(announced("b.local.", "192.0.2.9", None), 4, |_| true));
+        let kind = ServiceKind::Node.service_type();
+        let name = format!("alice 8888.{kind}");
+        found.on_event(ServiceEvent::ServiceRemoved(kind.into(), name), 9, |_| true);
+        assert!(found.0.is_empty());
+    }
 }

@@ -12,4 +12,4 @@ pub use announcement::{Announcement, LocalService};
 pub use browse::{browse, follow};
 pub use dht::{DhtGroup, DhtNetwork};
 pub use network_interface::NetworkInterface;
-pub use service::{FoundService, ServiceKind};
+pub use service::{FoundService, ServiceIdentity, ServiceKind};

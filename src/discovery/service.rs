@@ -35,15 +35,23 @@ impl ServiceKind {
     }
 }
 
+/// Who a server claims to be. What is announced under the same name with another id, or without
+/// one, is another server.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ServiceIdentity {
+    /// What it calls itself, as anybody else can.
+    pub name: String,
+    /// Its id. Only TLS proves that.
+    pub id: Option<KeyId>,
+}
+
 /// A server that was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FoundService {
-    /// What it calls itself, as anybody else can.
-    pub name: String,
+    /// Who it claims to be.
+    pub identity: ServiceIdentity,
     /// Its addresses, at least one: IPv4 before IPv6.
     pub addresses: Vec<NodeAddress>,
-    /// Who it claims to be. Only TLS proves that.
-    pub id: Option<KeyId>,
 }
 
 impl FoundService {
@@ -63,9 +71,8 @@ impl FoundService {
         let id = id.and_then(|id| KeyId::from_str(id).ok());
         let name = service.fullname.clone();
         (!addresses.is_empty()).then_some(Self {
-            name,
+            identity: ServiceIdentity { name, id },
             addresses,
-            id,
         })
     }
 }
@@ -133,9 +140,8 @@ mod tests {
     fn an_id_that_is_none_is_ignored() {
         let id = KeyId::of(b"a key").to_string();
         let of = |text| {
-            found("192.0.2.7", 9, &[("id", text)])
-                .expect("it is of use")
-                .id
+            let found = found("192.0.2.7", 9, &[("id", text)]);
+            found.expect("it is of use").identity.id
         };
         assert_eq!(of(&id), Some(KeyId::of(b"a key")));
         for wrong in ["", "sha256//", "\u{1b}[2J", &id[..40]] {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 /// SHA-256 of a public key in the form that certificates have (SubjectPublicKeyInfo). Prints
 /// as the option `--pinnedpubkey` of curl takes it: `sha256//` and 44 characters of base64.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct KeyId([u8; 32]);
 
 impl KeyId {
