@@ -350,8 +350,13 @@ impl Destination {
                 absent.remove(&job);
                 let file = open.remove(&job)?;
                 let path = escaped(&file.path);
-                let (stored, size) = file.keep()?;
-                Some(StoredPart { path, stored, size })
+                let bytes = file.keep()?;
+                Some(StoredPart {
+                    path,
+                    stored: bytes.stored,
+                    unchecked: bytes.unchecked,
+                    size: bytes.size,
+                })
             }
         }
     }

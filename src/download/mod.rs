@@ -25,6 +25,7 @@ mod save_error;
 mod save_folder;
 mod small_file;
 mod sparse_write;
+mod stored_bytes;
 mod target;
 mod target_file;
 

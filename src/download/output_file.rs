@@ -18,6 +18,7 @@ use crate::download::repair_file::{RepairFile, check_length};
 use crate::download::save_error::SaveError;
 use crate::download::save_folder::SaveFolder;
 use crate::download::small_file::SmallFile;
+use crate::download::stored_bytes::StoredBytes;
 use crate::download::target_file::TargetFile;
 use crate::jobs::{ContentInfo, Opened, PieceSet};
 use crate::protocol::{FileName, PieceLayout, PieceValue};
@@ -214,12 +215,11 @@ impl OutputFile {
         }
     }
 
-    /// Keeps what is worth it for a later download. Returns the bytes of the pieces that
-    /// are there, and the size of the content.
-    pub(super) fn keep(self) -> Option<(u64, u64)> {
+    /// Keeps what is worth it for a later download, and says what that is.
+    pub(super) fn keep(self) -> Option<StoredBytes> {
         match self.output {
             OpenOutput::Part(file) => file.keep(),
-            OpenOutput::Repair(file) => Some(file.progress()),
+            OpenOutput::Repair(file) => Some(file.stored_bytes()),
             OpenOutput::Device { .. } | OpenOutput::Small(_) => None,
         }
     }

@@ -18,6 +18,7 @@ use crate::download::part_state::{self, LoadedState};
 use crate::download::piece_check::PieceCheck;
 use crate::download::save_error::SaveError;
 use crate::download::sparse_write;
+use crate::download::stored_bytes::StoredBytes;
 use crate::download::target_file::TargetFile;
 use crate::jobs::{ContentInfo, Opened, PieceSet};
 use crate::protocol::{PieceLayout, PieceValue};
@@ -288,10 +289,9 @@ impl PartFile {
         self.target.remove(&self.names.state);
     }
 
-    /// Leaves both files for a later download. Returns the bytes of the pieces that are
-    /// there, and the size of the content. None if the files were removed because they
-    /// hold no piece.
-    pub(super) fn keep(mut self) -> Option<(u64, u64)> {
+    /// Leaves both files for a later download, and says what is in them. None if they were
+    /// removed because they hold no piece.
+    pub(super) fn keep(mut self) -> Option<StoredBytes> {
         if self.pieces.is_empty() && self.unchecked.is_empty() {
             self.remove();
             return None;
@@ -302,7 +302,11 @@ impl PartFile {
                 self.names.part.display()
             );
         }
-        Some((self.pieces.bytes(&self.layout), self.layout.size()))
+        Some(StoredBytes::new(
+            &self.pieces,
+            &self.unchecked,
+            &self.layout,
+        ))
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::download::piece_check::PieceCheck;
 use crate::download::save_error::SaveError;
+use crate::download::stored_bytes::StoredBytes;
 use crate::jobs::{ContentInfo, PieceSet};
 use crate::protocol::{PieceLayout, PieceValue};
 
@@ -17,6 +18,8 @@ pub(super) struct RepairFile {
     /// The pieces that are right. Without any, the file seems to be another one, and is
     /// not changed.
     pieces: PieceSet,
+    /// Those of which nothing is known yet.
+    unchecked: PieceSet,
     check: Option<PieceCheck>,
     /// Wrong pieces. They are told when the check is done: nothing is written before.
     wrong: Vec<u32>,
@@ -27,14 +30,15 @@ impl RepairFile {
     pub(super) fn new(file: File, content: &ContentInfo) -> Result<(Self, PieceSet), SaveError> {
         check_length(&file, content)?;
         let layout = PieceLayout::new(content.size);
+        let all: PieceSet = (0..layout.count() as u32).collect();
         let repair = Self {
             file: Arc::new(file),
             layout,
             pieces: PieceSet::default(),
+            unchecked: all.clone(),
             check: None,
             wrong: Vec::new(),
         };
-        let all = (0..layout.count() as u32).collect();
         Ok((repair, all))
     }
 
@@ -53,6 +57,9 @@ impl RepairFile {
             return Vec::new();
         };
         let mut results = check.results();
+        for (index, _) in &results {
+            self.unchecked.remove(*index);
+        }
         let wrong = results.extract_if(.., |(_, is_right)| !*is_right);
         self.wrong.extend(wrong.map(|(index, _)| index));
         if check.is_done() {
@@ -77,9 +84,9 @@ impl RepairFile {
         self.pieces.insert(index);
     }
 
-    /// The bytes of the pieces that are right, and the size of the content.
-    pub(super) fn progress(&self) -> (u64, u64) {
-        (self.pieces.bytes(&self.layout), self.layout.size())
+    /// What is known of the file.
+    pub(super) fn stored_bytes(&self) -> StoredBytes {
+        StoredBytes::new(&self.pieces, &self.unchecked, &self.layout)
     }
 }
 

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::download::output_file::{OutputFile, SaveOptions};
 use crate::download::save_error::SaveError;
+use crate::download::stored_bytes::StoredBytes;
 use crate::jobs::{ContentInfo, Opened, PieceSet};
 use crate::protocol::{ContentHash, PieceLayout};
 
@@ -85,6 +86,15 @@ impl Fixture {
     }
 }
 
+/// What is kept of the file, in bytes.
+pub(super) fn stored_bytes(stored: usize, unchecked: usize) -> StoredBytes {
+    StoredBytes {
+        stored: stored as u64,
+        unchecked: unchecked as u64,
+        size: SIZE as u64,
+    }
+}
+
 pub(super) fn part(pieces: &[u32], unchecked: &[u32]) -> Opened {
     Opened::Part {
         pieces: pieces.iter().copied().collect(),
@@ -98,7 +108,7 @@ fn a_download_goes_on_where_it_was_broken_off() {
     let (mut file, opened) = fixture.open();
     assert_eq!(opened, Opened::Empty);
     fixture.write(&mut file, &[3, 1]);
-    assert_eq!(file.keep(), Some((PIECE as u64 + 1000, SIZE as u64)));
+    assert_eq!(file.keep(), Some(stored_bytes(PIECE + 1000, 0)));
     assert_eq!(fixture.names(), [".file.part", ".file.part.state"]);
     let (mut file, opened) = fixture.open();
     assert_eq!(opened, part(&[1, 3], &[]));

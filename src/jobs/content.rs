@@ -153,6 +153,8 @@ pub struct StoredPart {
     pub path: String,
     /// The bytes of the complete pieces.
     pub stored: u64,
+    /// The bytes of further pieces, which may be wrong: the next download checks them.
+    pub unchecked: u64,
     /// The size of the content in bytes.
     pub size: u64,
 }

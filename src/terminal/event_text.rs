@@ -11,6 +11,7 @@ use crate::escaped::Escaped;
 use crate::jobs::{Failure, Offer, PeerSource, Query, Selection, UserEvent};
 use crate::protocol::{FileName, NodeAddress};
 use crate::terminal::expansion_text::{self, did_you_mean};
+use crate::terminal::part_text::{self, percent};
 
 /// Nodes of the relay's list, and contents of a name, that are printed.
 const MAX_PRINTED: usize = 16;
@@ -196,12 +197,7 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::Resuming { stored, size, .. } => {
             format!("  resuming at {} %", percent(*stored, *size))
         }
-        UserEvent::PartStored { name, part } => format!(
-            "{}: incomplete: {} % of {} is kept; run the same command again to resume",
-            escaped(name),
-            percent(part.stored, part.size),
-            part.path
-        ),
+        UserEvent::PartStored { name, part } => part_text::text(name, part),
         UserEvent::NoHash { name } => format!(
             "{}: not fetched: no node knows its hash, and --require-hash is set",
             escaped(name)
@@ -365,9 +361,4 @@ fn fetched(name: &FileName<'_>, size: u64, resumed: u64, took: Duration) -> Stri
             format!("{name}: {size}, {now} of it in {took} ({rate}/s)")
         }
     }
-}
-
-/// Rounded down, so that a part is never 100 %.
-pub(super) fn percent(part: u64, whole: u64) -> u64 {
-    (u128::from(part) * 100 / u128::from(whole.max(1))) as u64
 }

@@ -98,7 +98,12 @@ fn file_failure(event: &UserEvent<'_>) -> Option<Value> {
     Some(match event {
         UserEvent::PartStored { name, part } => {
             let (name, stored, size) = (name.as_str(), part.stored, part.size);
-            json!({"name": name, "error": "incomplete", "stored": stored, "size": size})
+            let mut value =
+                json!({"name": name, "error": "incomplete", "stored": stored, "size": size});
+            if part.unchecked > 0 {
+                value["unchecked"] = json!(part.unchecked);
+            }
+            value
         }
         UserEvent::NoPartStored { name, .. } => {
             json!({"name": name.as_str(), "error": "incomplete", "stored": 0})

@@ -10,7 +10,7 @@ use crate::escaped::Escaped;
 use crate::jobs::Listing;
 use crate::protocol::{Delivery, HolderItem, NodeItem, canonical};
 use crate::role::{ConnectionInfo, FileProgress};
-use crate::terminal::event_text::percent;
+use crate::terminal::part_text::percent;
 use crate::tls::KeyId;
 
 /// Writes a part of a list: for people on a terminal, in the form of the wire into a

@@ -13,6 +13,7 @@ mod line_editor;
 mod listing;
 mod mode;
 mod output;
+mod part_text;
 mod progress;
 pub mod prompt;
 mod screen;

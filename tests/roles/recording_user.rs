@@ -352,6 +352,7 @@ impl User for RecordingUser {
         (self.pieces > 0).then(|| StoredPart {
             path: "the part".into(),
             stored: self.pieces << 20,
+            unchecked: 0,
             size: self.size,
         })
     }
