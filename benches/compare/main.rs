@@ -99,7 +99,7 @@ fn compare(args: &Args, own: &[String]) -> io::Result<bool> {
     }
     host::pin_to_cpu(CpuRole::Load.cpu()?)?;
     // Ten thousand connections need as many descriptors.
-    peerline::reactor::raise_limit();
+    peerline::reactor::reserve_descriptors();
     let scratch = ScratchFolders::new()?;
     let (mut reached, mut demanded, mut faults) = (0, 0, 0);
     for work in chosen {

@@ -122,7 +122,7 @@ fn load(args: &Args, own: &[String]) -> io::Result<bool> {
     let rows = chosen_rows(args)?;
     eprintln!("{}", host::describe());
     host::pin_to_cpu(CpuRole::Load.cpu()?)?;
-    let most = peerline::reactor::raise_limit().saturating_sub(RESERVE) as usize;
+    let most = peerline::reactor::reserve_descriptors().saturating_sub(RESERVE) as usize;
     let files = if args.quick { QUICK_FILES } else { FILES };
     let time = match (args.soak, args.quick) {
         (Some(_), _) => SOAK_TIME,

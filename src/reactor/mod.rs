@@ -64,7 +64,7 @@ use slab::Slab;
 
 pub use clock::Clock;
 pub use datagrams::DatagramSocket;
-pub use descriptors::raise_limit;
+pub use descriptors::reserve_descriptors;
 pub use handle::Handle;
 pub use listener::ListeningSocket;
 pub use shutdown::LoopOutcome;
@@ -78,7 +78,7 @@ use crate::reactor::connection_list::ListedBytes;
 use crate::reactor::connectors::Connectors;
 use crate::reactor::datagrams::MAX_DATAGRAM;
 use crate::reactor::deadlines::TIMER_KINDS;
-use crate::reactor::descriptors::DescriptorShares;
+use crate::reactor::descriptors::{DescriptorShares, raise_limit};
 use crate::reactor::handle::ReactorCommand;
 use crate::reactor::handshakes::Handshakes;
 use crate::reactor::memory::QueuedMemory;

@@ -213,3 +213,28 @@ fn get_leaves_the_node_its_descriptors() {
         relay.stat("registrations") > before + 1
     });
 }
+
+/// Linux doubles a full table of descriptors, and with threads the loop stands still for 10 to 20
+/// ms each time: 256, 512, 1,024 connections, and so on.
+#[test]
+fn servers_make_room_for_all_descriptors_when_they_start() {
+    const LIMIT: usize = 4096;
+    let relay = start_with_limit(LIMIT, env!("CARGO_BIN_EXE_relay-server"), &["0"]);
+    let port = relay.address().port().to_string();
+    let folder = folder(&[]);
+    let share = folder
+        .path()
+        .to_str()
+        .expect("a temporary folder's name is text");
+    let args = ["127.0.0.1", &port, "--share", share];
+    let node = start_with_limit(LIMIT, env!("CARGO_BIN_EXE_peer-node"), &args);
+    for server in [&relay, &node] {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()));
+        let status = status.expect("it runs");
+        let room = status.lines().find_map(|line| line.strip_prefix("FDSize:"));
+        let room: usize = room
+            .and_then(|room| room.trim().parse().ok())
+            .expect("a number");
+        assert!(room >= LIMIT, "room for {room} descriptors");
+    }
+}
