@@ -11,7 +11,7 @@ use crate::reactor::Reactor;
 use crate::reactor::address_groups::{GroupId, REFUSED};
 use crate::reactor::connection::Connection;
 use crate::reactor::outbox::MemoryUsage;
-use crate::reactor::transport::{Transport, set_nodelay};
+use crate::reactor::transport::Transport;
 use crate::role::Role;
 use crate::session::driver::TurnReport;
 
@@ -31,7 +31,6 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 let Some((stream, peer)) = listener.accept(self.now) else {
                     break;
                 };
-                set_nodelay(&stream);
                 self.accept_stream(T::from(stream), peer);
             }
         }

@@ -9,7 +9,7 @@ use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
 use rustix::net::{SocketType, sockopt};
 
-use crate::reactor::sockets;
+use crate::reactor::{sockets, transport};
 
 /// The delay before the next attempt to accept when the system lacks a resource.
 /// Without a retry, no event would come until another peer connects.
@@ -39,6 +39,8 @@ impl ListeningSocket {
         let socket = sockets::open(SocketType::STREAM, address)?;
         // A restarted server need not wait for its previous connections.
         sockopt::set_socket_reuseaddr(&socket, true)?;
+        // Accepted connections inherit it.
+        transport::set_nodelay(&socket);
         sockets::bind_local(&socket, address, v6_only)?;
         if address.ip().to_canonical().is_loopback() {
             use_reno(&socket);
@@ -113,4 +115,23 @@ fn is_transient(error: &io::Error) -> bool {
         Errno::from_io_error(error),
         Some(Errno::CONNABORTED | Errno::INTR | Errno::PROTO)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+    use std::net::{Ipv4Addr, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn accepted_connections_inherit_the_options_of_the_listener() {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut listener = ListeningSocket::bind(address, false).expect("a free port");
+        let _peer = TcpStream::connect(listener.address().expect("bound")).expect("it listens");
+        let accept = || listener.accept(Instant::now());
+        let accepted = iter::repeat_with(accept).take(1000).flatten().next();
+        let (stream, _) = accepted.expect("a connection");
+        assert!(stream.nodelay().expect("an option"));
+    }
 }

@@ -194,8 +194,8 @@ pub(super) fn unless_blocked<V>(mut call: impl FnMut() -> io::Result<V>) -> io::
 
 /// Turns Nagle's algorithm off: answers are complete, and must not wait for an
 /// acknowledgement.
-pub(super) fn set_nodelay(stream: &TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
+pub(super) fn set_nodelay(socket: &impl AsFd) {
+    if let Err(error) = sockopt::set_tcp_nodelay(socket, true) {
         log::debug!("TCP_NODELAY: {error}");
     }
 }
