@@ -127,11 +127,14 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     }
 
     /// Records what an event reports about the connection that was registered with this
-    /// token, and queues its turn.
+    /// token, and queues its turn if there may be something to do in it: each new connection
+    /// becomes writable once, with nothing to send.
     pub fn record_event(&mut self, Token(slot): Token, event: StreamEvent) {
         if let Some(conn) = self.connections.get_mut(slot) {
             conn.readiness.record(event);
-            self.enqueue(slot);
+            if conn.may_progress() {
+                self.enqueue(slot);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Origin, Pacing, Phase};
+use crate::reactor::connection::{Connection, Origin, Pacing, Phase};
 use crate::reactor::deadlines::TurnProgress;
 use crate::reactor::shutdown::Stopping;
 use crate::reactor::transport::Transport;
@@ -39,6 +39,14 @@ pub(super) struct PendingTurn {
     before: (u64, u64),
     /// What has happened, once it is handled.
     report: TurnReport,
+}
+
+impl<S, F, T> Connection<S, F, T> {
+    /// Whether an event may have made a turn useful. What else a connection waits for queues its
+    /// turn by itself.
+    pub(super) fn may_progress(&self) -> bool {
+        !matches!(self.phase, Phase::Open(_)) || self.readiness.readable || self.has_output()
+    }
 }
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
