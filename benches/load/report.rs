@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::attackers::Damage;
+use crate::habits::Repeats;
 use crate::rows::Row;
 use crate::users::User;
 
@@ -115,9 +116,11 @@ impl Measured {
         self.users.chunk_by(|a, b| a.habit.name == b.habit.name)
     }
 
-    /// The habit whose users wait longest.
+    /// The habit whose users wait longest. A few answers have no 99th percentile, so requests that
+    /// are sent only once do not count; other habits connect at the same time.
     fn slowest_habit(&self) -> AnswerTimes {
-        let all = self.habits().map(|users| {
+        let repeats = |users: &&[User]| users[0].habit.repeats != Repeats::Never;
+        let all = self.habits().filter(repeats).map(|users| {
             let times = users.iter().flat_map(|user| &user.times);
             let mut times: Vec<Duration> = times.copied().collect();
             times.sort();

@@ -4,7 +4,8 @@
 //! Each request is due at a fixed time. Its answer time counts from there, so that a
 //! server that answers nobody for a second spoils the answers of that whole second. Only
 //! if the users themselves come too late, because their processor is busy, it counts
-//! from the moment when the request is sent.
+//! from the moment when the request is sent. The next one is due as planned: otherwise all
+//! users would soon send at the same moments, and one pause would spoil all of their answers.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -32,8 +33,10 @@ pub(crate) struct User {
     request: String,
     expected: Vec<u8>,
     connection: Option<Connection>,
-    /// When the next request is due, or since when the current one is.
+    /// When the next request is due, or the current one was.
     due: Instant,
+    /// Since when the current request counts.
+    since: Instant,
     is_waiting: bool,
     /// The request is due only after the last reply has arrived.
     is_idle: bool,
@@ -73,6 +76,7 @@ impl User {
             expected,
             connection: None,
             due: Instant::now(),
+            since: Instant::now(),
             is_waiting: false,
             is_idle: true,
             times: Vec::new(),
@@ -84,7 +88,7 @@ impl User {
     /// The next time at which [`User::on_time`] has something to do.
     fn deadline(&self) -> Instant {
         if self.is_waiting {
-            return self.due + TIMEOUT;
+            return self.since + TIMEOUT;
         }
         self.due
     }
@@ -96,8 +100,12 @@ impl User {
         if self.is_waiting {
             return self.fail(now, "no answer");
         }
+        self.since = self.due;
         if std::mem::take(&mut self.is_idle) {
-            self.due = now;
+            self.since = now;
+            while self.due + PACE <= now {
+                self.due += PACE;
+            }
         }
         self.is_waiting = true;
         let result = self.connect(registry, token).and_then(|()| self.flush());
@@ -178,7 +186,7 @@ impl User {
     }
 
     fn on_reply(&mut self) {
-        self.times.push(self.due.elapsed());
+        self.times.push(self.since.elapsed());
         self.is_waiting = false;
         self.due += match self.habit.repeats {
             Repeats::Never => A_DAY,
@@ -196,7 +204,7 @@ impl User {
         let text = || format!("{}: {error}", self.habit.name);
         self.first_error.get_or_insert_with(text);
         if self.is_waiting {
-            self.times.push(self.due.elapsed());
+            self.times.push(self.since.elapsed());
         }
         self.is_waiting = false;
         self.connection = None;
@@ -235,7 +243,7 @@ pub(crate) fn run(users: &mut [User], time: Duration) -> io::Result<()> {
     }
     for user in users {
         if user.is_waiting {
-            user.times.push(user.due.elapsed());
+            user.times.push(user.since.elapsed());
         }
         (user.is_waiting, user.connection) = (false, None);
     }
