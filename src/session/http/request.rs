@@ -2,7 +2,6 @@
 //! understand in two ways is refused (RFC 9112, 11.2).
 
 use std::borrow::Cow;
-use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +11,7 @@ use crate::session::http::conditions::Conditions;
 use crate::session::http::context::HttpContext;
 use crate::session::http::error::HttpError;
 use crate::session::http::request_fields::RequestFields;
+use crate::session::http::request_line::{Method, RequestLine};
 use crate::session::http::settings::HttpSettings;
 
 /// A request that is allowed.
@@ -41,35 +41,16 @@ impl<'h> HttpRequest<'h> {
     pub(crate) fn parse(
         head: &'h [u8],
         settings: &HttpSettings,
-        time: SystemTime,
-    ) -> (HttpContext, Result<Self, HttpError>) {
-        let mut context = HttpContext::failed(time);
-        let request = Self::parse_into(&mut context, head, settings);
-        (context, request)
-    }
-
-    fn parse_into(
         context: &mut HttpContext,
-        head: &'h [u8],
-        settings: &HttpSettings,
     ) -> Result<Self, HttpError> {
-        let line_end = memchr::memchr(b'\n', head).map_or(head.len(), |end| end + 1);
-        let (line, fields) = head.split_at(line_end);
-        let mut parsed = httparse::Request::new(&mut []);
-        parsed.parse(line)?;
-        let (Some(method), Some(target), Some(version)) =
-            (parsed.method, parsed.path, parsed.version)
-        else {
-            return Err(HttpError::Malformed("malformed request"));
-        };
-        context.is_http_10 = version == 0;
-        context.is_head = method == "HEAD";
+        let (line, fields) = RequestLine::parse(head)?;
+        context.is_http_10 = line.is_http_10;
+        context.is_head = line.method == Method::Head;
         context.cors.clone_from(&settings.cors);
         let fields = RequestFields::parse(fields)?;
-        let (authority, target) = split_target(target);
+        let (authority, target) = split_target(line.target);
         // Most targets are a path as it is.
-        let is_plain = memchr::memchr2(b'?', b'%', target.as_bytes()).is_none();
-        let parts = (!is_plain).then(|| target.split_once('?')).flatten();
+        let parts = (!line.is_plain).then(|| target.split_once('?')).flatten();
         let (path, query) = parts.unwrap_or((target, ""));
         context.accepts_gzip = fields.options.accepts_gzip;
         context.error_format = fields.options.error_format(path, query);
@@ -77,7 +58,7 @@ impl<'h> HttpRequest<'h> {
         if fields.host.is_none() && !context.is_http_10 {
             return Err(HttpError::Malformed("the header Host is missing"));
         }
-        if method != "GET" && method != "HEAD" {
+        if line.method == Method::Other {
             return Err(HttpError::Method);
         }
         // RFC 9112, 3.2.2: an absolute target counts, not the header.
@@ -86,7 +67,7 @@ impl<'h> HttpRequest<'h> {
             context.cors = None;
             return Err(HttpError::OtherHost(host.to_owned()));
         }
-        let path = decode_path(path, is_plain)?;
+        let path = decode_path(path, line.is_plain)?;
         if !query.is_empty() && percent_decode_str(query).decode_utf8().is_err() {
             return Err(HttpError::Malformed("the query is not UTF-8"));
         }

@@ -21,16 +21,17 @@ impl ServerSession {
         time: SystemTime,
         reply: &mut Responder<'_, R>,
     ) -> Result<HttpRequest<'h>, ReadNext> {
-        let (context, request) = match input {
-            Input::HttpHead(head) => HttpRequest::parse(head, settings, time),
+        let mut context = HttpContext::failed(time);
+        let request = match input {
+            Input::HttpHead(head) => HttpRequest::parse(head, settings, &mut context),
             Input::UnencryptedHttpHead(head) => {
-                let (context, request) = HttpRequest::parse(head, settings, time);
+                let request = HttpRequest::parse(head, settings, &mut context);
                 let refuse = |request: HttpRequest<'_>| {
                     Err(HttpError::TlsRequired(request.encrypted_address()))
                 };
-                (context, request.and_then(refuse))
+                request.and_then(refuse)
             }
-            Input::HttpError(error) => (HttpContext::failed(time), Err(error.into())),
+            Input::HttpError(error) => Err(error.into()),
             Input::Connected
             | Input::Resumed
             | Input::Line(_)
