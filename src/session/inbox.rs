@@ -158,14 +158,22 @@ impl Unread<'_> {
         let window = rest.len().min(max_head);
         // The start of the first line that is not known to be complete.
         let mut line = self.searched.min(window);
-        while let Some(length) = memchr::memchr(b'\n', &rest[line..window]) {
-            let end = line + length + 1;
-            if line > 0 && matches!(&rest[line..end], b"\n" | b"\r\n") {
+        loop {
+            let ending = match &rest[line..window] {
+                [b'\n', ..] => 1,
+                [b'\r', b'\n', ..] => 2,
+                _ => 0,
+            };
+            if line > 0 && ending > 0 {
+                let end = line + ending;
                 self.start += end;
                 self.searched = 0;
                 return Some(Input::HttpHead(&rest[..end]));
             }
-            line = end;
+            let Some(length) = memchr::memchr(b'\n', &rest[line..window]) else {
+                break;
+            };
+            line += length + 1;
         }
         self.searched = line;
         (window == max_head).then_some(Input::HttpError(FramingError::LineTooLong))
