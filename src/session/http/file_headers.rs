@@ -60,16 +60,18 @@ impl FileHeaders {
             true => "; charset=utf-8",
             false => "",
         };
-        let disposition = disposition(name, media_type);
-        // The file is foreign: it runs no scripts, and has no origin.
-        let mut lines = format!(
-            "Content-Type: {media_type}{charset}\r\n\
-             Content-Disposition: {disposition}\r\n\
-             Content-Security-Policy: sandbox\r\n\
-             Accept-Ranges: bytes\r\n\
-             Cache-Control: no-cache\r\n"
-        );
+        let mut lines = format!("Content-Type: {media_type}{charset}\r\n");
         // Writing to a string does not fail.
+        if is_active(media_type) || !is_in_address(name) {
+            let disposition = disposition(name, media_type);
+            let _ = write!(lines, "Content-Disposition: {disposition}\r\n");
+        }
+        // The file is foreign: it runs no scripts, and has no origin.
+        lines.push_str(
+            "Content-Security-Policy: sandbox\r\n\
+             Accept-Ranges: bytes\r\n\
+             Cache-Control: no-cache\r\n",
+        );
         if let Some(tag) = tags.first() {
             let _ = write!(lines, "ETag: {tag}\r\n");
         }
@@ -122,9 +124,11 @@ impl FileHeaders {
 
 /// How a browser treats a file, and under which name it saves the file (RFC 6266).
 pub(in crate::session) fn disposition(name: &str, media_type: &str) -> String {
-    let is_active = ACTIVE_TYPES.iter().any(|kind| media_type.contains(kind));
-    let kind = if is_active { "attachment" } else { "inline" };
-    let name = name.rsplit('/').next().unwrap_or(name);
+    let kind = match is_active(media_type) {
+        true => "attachment",
+        false => "inline",
+    };
+    let name = last_part(name);
     let mut disposition = String::with_capacity(kind.len() + 2 * name.len() + 16);
     disposition.push_str(kind);
     let is_plain = |c: char| c.is_ascii_alphanumeric() || " .-_+()".contains(c);
@@ -137,4 +141,48 @@ pub(in crate::session) fn disposition(name: &str, media_type: &str) -> String {
         }
     };
     disposition
+}
+
+fn is_active(media_type: &str) -> bool {
+    ACTIVE_TYPES.iter().any(|kind| media_type.contains(kind))
+}
+
+/// Whether the address of a file ends with its name as it is, so that a browser saves the file
+/// under this name by itself (RFC 6266, 4.3).
+fn is_in_address(name: &str) -> bool {
+    let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    last_part(name).bytes().all(is_unreserved)
+}
+
+/// The name without its folders.
+fn last_part(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_sent_unless_the_address_tells_it() {
+        let disposition = |name| {
+            let headers = FileHeaders::new(name, 1, Vec::new(), None, None);
+            let mut lines = headers.lines().lines();
+            let line = lines.find_map(|line| line.strip_prefix("Content-Disposition: "));
+            line.map(str::to_owned)
+        };
+        for name in ["hello.txt", "a b/c_d-1.bin", ".a~"] {
+            assert_eq!(disposition(name), None, "{name}");
+        }
+        for (name, expected) in [
+            ("a/b c.txt", "inline; filename=\"b c.txt\""),
+            ("a+(1).txt", "inline; filename=\"a+(1).txt\""),
+            ("50%.txt", "inline; filename*=UTF-8''50%25.txt"),
+            ("ö.txt", "inline; filename*=UTF-8''%C3%B6.txt"),
+            ("a.html", "attachment; filename=\"a.html\""),
+            ("a/b.svg", "attachment; filename=\"b.svg\""),
+        ] {
+            assert_eq!(disposition(name).as_deref(), Some(expected), "{name}");
+        }
+    }
 }
