@@ -17,6 +17,8 @@ pub(crate) struct FolderPage<'a> {
     pub(crate) search: Option<&'a str>,
     /// The link to the page: its address without the order of the entries.
     pub(crate) address: String,
+    /// Whether there is a QR code of it.
+    pub(crate) has_qr: bool,
     /// How many entries there are.
     pub(crate) count: &'a str,
     /// The id of the node, if it speaks TLS and the page is that of a folder.

@@ -31,7 +31,7 @@ pub(crate) use network_pages::{
     ContentRow, ContentsPage, FileRow, HolderRow, HoldersPage, NetworkPage, NodeRow, NodesPage,
     content_query,
 };
-pub(crate) use qr::{qr_code, qr_work};
+pub(crate) use qr::{has_qr_code, qr_code, qr_work};
 
 /// What the pages of a server may load and do: only their own style sheet, script, pictures
 /// and forms, and no other page may show them in a frame. The script is named by its hash: the

@@ -19,9 +19,14 @@ pub(crate) fn qr_work(address: &str) -> usize {
     PICTURE_WORK + address.len().min(MAX_ADDRESS) / BYTES_PER_WORK
 }
 
-/// The address as a QR code, in SVG. None if it is too long.
+/// Whether there is a picture of an address: not if it is too long.
+pub(crate) fn has_qr_code(address: &str) -> bool {
+    address.len() <= MAX_ADDRESS
+}
+
+/// The address as a QR code, in SVG, if it has one.
 pub(crate) fn qr_code(address: &str) -> Option<String> {
-    if address.len() > MAX_ADDRESS {
+    if !has_qr_code(address) {
         return None;
     }
     let code = QrCode::with_error_correction_level(address, EcLevel::L).ok()?;

@@ -165,6 +165,12 @@ fn time_of(relay: &mut Relay, line: &str) -> Duration {
     handle_alone(relay, input).0
 }
 
+/// The work that the relay counts for a request for the head of a page.
+fn http_work(relay: &mut Relay, target: &str, headers: &str) -> usize {
+    let head = format!("HEAD /{target} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
+    handle_alone(relay, Input::HttpHead(head.as_bytes())).1
+}
+
 #[test]
 fn a_look_at_thousands_of_holders_counts_as_work_however_short_the_answer() {
     const HOLDERS: u32 = 5_000;
@@ -189,23 +195,30 @@ fn a_look_at_thousands_of_holders_counts_as_work_however_short_the_answer() {
         ] {
             works.push(handle_alone(relay, Input::Line(line.as_bytes())).1);
         }
-        for target in [
-            "files/rare",
-            "files/same",
-            "files/same?size=2",
-            "metalink/same.meta4",
-            "holders/same",
-            "api/holders/same",
-        ] {
-            let head = format!("GET /{target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            works.push(handle_alone(relay, Input::HttpHead(head.as_bytes())).1);
+        for target in ["files/rare", "files/same", "files/same?size=2"] {
+            works.push(http_work(relay, target, ""));
         }
     });
     // Of so many holders, one request looks at 4,096, and 16 count as a short line.
     let (once, twice) = (256, 512);
     let lines = [0, 0, 0, once, twice];
-    let targets = [0, twice, once, twice, twice, twice];
+    let targets = [0, twice, once];
     assert_eq!(works, [&lines[..], &targets[..]].concat());
+    // What is made of the holders counts as well, also if only the head is sent.
+    stage.call(|relay, _| {
+        assert!(http_work(relay, "metalink/same.meta4", "") > twice);
+        for (target, rows) in [
+            ("holders/same", 1000),
+            ("api/holders/same", 2000),
+            ("nodes", 100),
+        ] {
+            let work = http_work(relay, target, "");
+            assert!(work > rows, "{target}: {work}");
+        }
+        let (page, gzip) = ("nodes", "Accept-Encoding: gzip\r\n");
+        let (plain, compressed) = (http_work(relay, page, ""), http_work(relay, page, gzip));
+        assert_eq!(compressed / 2, plain);
+    });
 }
 
 #[test]

@@ -233,7 +233,8 @@ fn searches_of_several_turns_have_pages_and_answers_in_order() {
 
 #[test]
 fn an_address_is_shown_as_a_qr_code() {
-    let share = folder(&[("a/b", b"1")]);
+    let long = format!("{}/{}", "x".repeat(150), "y".repeat(150));
+    let share = folder(&[("a/b", b"1"), (&format!("{long}/b"), b"1")]);
     let (node, _relay) = node_with_relay(share.path(), &[]);
     let page = http(node.address(), "GET", "/a/", "");
     assert!(page.text().contains("src=\"?qr\""), "{}", page.text());
@@ -243,6 +244,13 @@ fn an_address_is_shown_as_a_qr_code() {
     let picture = http(node.address(), "GET", "/a/?qr", "");
     assert_eq!(picture.header("content-type"), Some("image/svg+xml"));
     assert!(picture.text().starts_with("<svg "), "{}", picture.text());
+    // Not of an address that is too long.
+    let target = format!("/{long}/");
+    let page = http(node.address(), "GET", &target, "");
+    let page = page.text();
+    assert!(page.contains(">b</a>") && !page.contains("?qr"), "{page}");
+    let picture = http(node.address(), "GET", &format!("{target}?qr"), "");
+    assert_eq!(picture.status, 404);
 }
 
 /// A folder that is too long to be sorted is listed in the order of the names, its

@@ -8,7 +8,7 @@ use crate::node::share::Share;
 use crate::role::ReadNext;
 use crate::session::http::{Document, HttpRequest, Status};
 use crate::tls::KeyId;
-use crate::web::{ColumnHead, FileCells, FolderPage, FolderRow, text};
+use crate::web::{ColumnHead, FileCells, FolderPage, FolderRow, has_qr_code, text};
 
 /// One page of a list.
 pub(super) struct FileList<'l> {
@@ -90,6 +90,11 @@ fn count_text((folders, files): (usize, usize)) -> String {
     }
 }
 
+/// Where a browser that has reached the node as `host` finds a folder.
+pub(super) fn folder_address(host: &str, folder: &str) -> String {
+    format!("http://{host}/{}", text::path(folder))
+}
+
 impl FileList<'_> {
     /// The page for a client that has reached the node as `host`.
     pub(super) fn page(&self, host: &str) -> Document<'static> {
@@ -117,6 +122,7 @@ impl FileList<'_> {
             folders: folder.split_terminator('/').collect(),
             search,
             address: format!("/{}{}", text::path(folder), query.unwrap_or_default()),
+            has_qr: has_qr_code(&folder_address(host, folder)),
             count: &self.count,
             id: self.id,
             columns: [SortKey::Name, SortKey::Size, SortKey::Date].map(|key| self.head(key)),

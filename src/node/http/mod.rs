@@ -18,6 +18,7 @@ use crate::escaped::Escaped;
 use crate::node::Node;
 use crate::node::http::folder_archive::FolderArchive;
 use crate::node::http::folder_listing::has_folder;
+use crate::node::http::list::folder_address;
 use crate::node::http::search::ShareSearch;
 use crate::node::http::task::HttpWork;
 use crate::node::requests::NodeRequest;
@@ -27,7 +28,7 @@ use crate::role::{ConnId, Context, Input, ReadNext};
 use crate::session::ServerSession;
 use crate::session::http::{ConnectionsView, Document, HttpRequest, Status};
 use crate::session::server::{self, RequestContext};
-use crate::web::{self, text};
+use crate::web;
 
 impl<S: Share> Node<S> {
     /// Reads one request in HTTP and answers it.
@@ -199,7 +200,7 @@ fn qr_code<S: Share>(
     http: &HttpRequest<'_>,
     folder: &str,
 ) -> ReadNext {
-    let address = format!("http://{}/{}", http.host, text::path(folder));
+    let address = folder_address(http.host, folder);
     request.reply.add_work(web::qr_work(&address));
     let Some(picture) = web::qr_code(&address) else {
         return request.reply.not_found();

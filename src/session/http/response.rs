@@ -15,6 +15,10 @@ use crate::web::{PAGE_TYPE, page_policy};
 /// Shorter pages fit the first packets of a connection as they are.
 const MIN_COMPRESSED: usize = 8 * 1024;
 
+/// Bytes of a page, or of another text, that are as much work to make, or to compress, as a short
+/// line is to answer.
+const BYTES_PER_WORK: usize = 64;
+
 /// A response whose content is in memory.
 #[derive(Debug)]
 pub(crate) struct Document<'d> {
@@ -84,7 +88,7 @@ impl Document<'_> {
         if self.media_type == PAGE_TYPE {
             head.header("Content-Security-Policy", page_policy());
             head.header("Vary", "Accept-Encoding");
-            if context.accepts_gzip && content.len() > MIN_COMPRESSED {
+            if self.is_compressed(context) {
                 head.header("Content-Encoding", "gzip");
                 content = gzip(&content).into();
             }
@@ -95,6 +99,19 @@ impl Document<'_> {
         if !context.is_head {
             text.extend_from_slice(&content);
         }
+    }
+
+    /// The work of making the response, in short lines. The bytes that are sent do not show it:
+    /// few are left of a compressed page, and none of one whose head alone is wanted.
+    pub(crate) fn work(&self, context: &HttpContext) -> usize {
+        let is_made = matches!(self.content, Cow::Owned(_));
+        let times = usize::from(is_made) + usize::from(self.is_compressed(context));
+        times * self.content.len() / BYTES_PER_WORK
+    }
+
+    fn is_compressed(&self, context: &HttpContext) -> bool {
+        let is_long_page = self.media_type == PAGE_TYPE && self.content.len() > MIN_COMPRESSED;
+        is_long_page && context.accepts_gzip && self.status != Status::NOT_MODIFIED
     }
 }
 

@@ -54,6 +54,7 @@ impl<R: Role> Responder<'_, R> {
     pub(crate) fn document(&mut self, document: &Document<'_>) -> ReadNext {
         if let ReplyDestination::Http(conn, context) = &self.destination {
             document.write_to(self.out.append_reply(*conn), context);
+            self.out.add_work(document.work(context));
         }
         match self.next() {
             // To make it was work, which a request for its head alone hides: others come first.
