@@ -154,6 +154,8 @@ pub enum UserEvent<'a> {
         name: &'a FileName<'a>,
         /// The part.
         part: &'a StoredPart,
+        /// Whether this alone says that the job has failed.
+        is_failure: bool,
     },
     /// A file is not complete. Nothing of it stays.
     NoPartStored {
@@ -285,4 +287,15 @@ pub enum UserEvent<'a> {
     Note(&'a str),
     /// The commands.
     Help(&'static str),
+}
+
+impl<'a> UserEvent<'a> {
+    /// A part of a file stays. Another event says why the job has ended.
+    pub(super) fn part_stored(name: &'a FileName<'a>, part: &'a StoredPart) -> Self {
+        Self::PartStored {
+            name,
+            part,
+            is_failure: false,
+        }
+    }
 }

@@ -144,7 +144,10 @@ pub(super) fn is_failure(event: &UserEvent<'_>) -> bool {
         | UserEvent::NoHash { .. }
         | UserEvent::StoreError { .. }
         | UserEvent::WrongContent { .. }
-        | UserEvent::Incomplete { .. } => true,
+        | UserEvent::Incomplete { .. }
+        | UserEvent::PartStored {
+            is_failure: true, ..
+        } => true,
         UserEvent::SeveralContents { selection, .. } => {
             matches!(selection, Selection::None | Selection::NoMatch(_))
         }

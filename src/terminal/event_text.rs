@@ -197,7 +197,7 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::Resuming { stored, size, .. } => {
             format!("  resuming at {} %", percent(*stored, *size))
         }
-        UserEvent::PartStored { name, part } => part_text::text(name, part),
+        UserEvent::PartStored { name, part, .. } => part_text::text(name, part),
         UserEvent::NoHash { name } => format!(
             "{}: not fetched: no node knows its hash, and --require-hash is set",
             escaped(name)

@@ -96,7 +96,7 @@ fn file_event(event: &UserEvent<'_>) -> Option<Value> {
 /// The same for a file that is not complete.
 fn file_failure(event: &UserEvent<'_>) -> Option<Value> {
     Some(match event {
-        UserEvent::PartStored { name, part } => {
+        UserEvent::PartStored { name, part, .. } => {
             let (name, stored, size) = (name.as_str(), part.stored, part.size);
             let mut value =
                 json!({"name": name, "error": "incomplete", "stored": stored, "size": size});

@@ -190,7 +190,7 @@ impl User for RecordingUser {
             UserEvent::Resuming { name, stored, size } => {
                 format!("{stored} of {size} bytes of {name} are there")
             }
-            UserEvent::PartStored { name, part } => {
+            UserEvent::PartStored { name, part, .. } => {
                 format!("{} of {} bytes of {name} are kept", part.stored, part.size)
             }
             UserEvent::NoHash { name } => format!("nobody knows a hash of {name}"),

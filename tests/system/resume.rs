@@ -264,6 +264,28 @@ fn a_second_client_with_the_same_target_is_told() {
 }
 
 #[test]
+fn an_incomplete_file_of_several_has_failed() {
+    let mut fixture = ResumeFixture::new();
+    let mut command = fixture.command(&["small", "--limit-rate", "4MB"]);
+    fs::write(fixture.share.path().join("small"), "small").expect("a file");
+    let mut client = RunningProgram::start(
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped()),
+    );
+    let mut stderr = client.child.stderr.take().expect("a pipe");
+    eventually("two pieces are there", || fixture.recorded() >= 2);
+    fixture.node.signal(Signal::KILL);
+    fixture.node.wait();
+    assert_eq!(client.wait(), Some(4));
+    let mut shown = String::new();
+    stderr.read_to_string(&mut shown).expect("text");
+    assert!(shown.contains(" is kept; run the same command"), "{shown}");
+    assert!(shown.ends_with(" 0 up to date, 1 failed\n"), "{shown}");
+}
+
+#[test]
 fn a_part_stays_when_the_node_is_lost() {
     let mut fixture = ResumeFixture::new();
     let mut client = fixture.start();

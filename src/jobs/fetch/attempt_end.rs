@@ -98,7 +98,7 @@ impl Fetch {
                     error: &error,
                 });
                 if let Some(part) = &part {
-                    user.on_event(UserEvent::PartStored { name, part });
+                    user.on_event(UserEvent::part_stored(name, part));
                 }
                 return TaskResult::StoreError.into();
             }

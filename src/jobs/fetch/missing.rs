@@ -35,7 +35,12 @@ impl Fetch {
     pub(super) fn report_missing(&mut self, context: &mut JobContext) -> JobStep {
         if let Some(part) = &self.stored_part {
             let name = &self.name;
-            let event = UserEvent::PartStored { name, part };
+            let is_failure = true;
+            let event = UserEvent::PartStored {
+                name,
+                part,
+                is_failure,
+            };
             context.user.on_event(event);
             return match self.has_wrong_content {
                 true => TaskResult::SeveralContents.into(),

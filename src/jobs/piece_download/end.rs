@@ -273,8 +273,7 @@ impl PieceDownload {
         }
         user.on_event(UserEvent::StoreError { name, error });
         if let Some(part) = user.keep(self.job) {
-            let part = &part;
-            user.on_event(UserEvent::PartStored { name, part });
+            user.on_event(UserEvent::part_stored(name, &part));
         }
         JobStep::from(TaskResult::StoreError).into()
     }
@@ -292,7 +291,11 @@ impl PieceDownload {
             None => user.keep(self.job),
         };
         match &part {
-            Some(part) => user.on_event(UserEvent::PartStored { name, part }),
+            Some(part) => user.on_event(UserEvent::PartStored {
+                name,
+                part,
+                is_failure: true,
+            }),
             None if shown > 0 => user.on_event(UserEvent::Incomplete { name, shown, size }),
             None => user.on_event(UserEvent::Missing {
                 name,

@@ -65,7 +65,7 @@ impl JobRunner {
         };
         let (name, user) = (&fetch.name, &mut self.context.user);
         match &user.keep(id) {
-            Some(part) => user.on_event(UserEvent::PartStored { name, part }),
+            Some(part) => user.on_event(UserEvent::part_stored(name, part)),
             None if user.stores_times() && fetch.has_source_without_hash() => {
                 user.on_event(UserEvent::NoPartStored {
                     name,
