@@ -53,6 +53,7 @@ use crate::discovery::Announcement;
 use crate::logging::OPERATOR;
 use crate::reactor::{
     Clock, DatagramSocket, ListeningSocket, LoopOutcome, Reactor, ReactorSettings,
+    reserve_descriptors,
 };
 use crate::role::Role;
 use crate::stdio::Stderr;
@@ -67,7 +68,10 @@ const SERVER_READ_SIZE: usize = 128 * 1024;
 pub fn relay_server() -> ExitCode {
     match id::is_requested() {
         true => run_program(id::run_relay, ""),
-        false => run_program(relay::run, relay::HINTS),
+        false => {
+            reserve_descriptors();
+            run_program(relay::run, relay::HINTS)
+        }
     }
 }
 
@@ -76,7 +80,10 @@ pub fn relay_server() -> ExitCode {
 pub fn peer_node() -> ExitCode {
     match id::is_requested() {
         true => run_program(id::run_node, ""),
-        false => run_program(node::run, node::HINTS),
+        false => {
+            reserve_descriptors();
+            run_program(node::run, node::HINTS)
+        }
     }
 }
 

@@ -34,7 +34,7 @@ use crate::jobs::{JobRunner, NodeTls};
 use crate::limits::{Limits, RateLimits, Timeouts};
 use crate::node::{Console, HELP, Node, NodeEvent, NodeMessage, NodeReport};
 use crate::protocol::{ClaimedIp, Port, ServerKind};
-use crate::reactor::{Clock, Reactor, ReactorSettings, reserve_descriptors};
+use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::sandbox::Sandbox;
 use crate::session::{AccessControl, GroupSecret};
 use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
@@ -156,7 +156,6 @@ impl NodeArgs {
 
 /// Runs the node until it is stopped.
 pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
-    reserve_descriptors();
     let share = folder_to_share(args.share.as_deref())?;
     let survives_hangup = signals::is_hangup_ignored();
     let signals = signals::ending_server(args.has_files())?;

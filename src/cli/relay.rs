@@ -22,7 +22,7 @@ use crate::cli::{
 use crate::limits::{Limits, RateLimits, Timeouts, without_flags};
 use crate::logging::OPERATOR;
 use crate::quantity::{bytes, integer, lease};
-use crate::reactor::{Clock, Reactor, ReactorSettings, reserve_descriptors};
+use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::relay::{
     BYTES_PER_FILE, BYTES_PER_KEY, BYTES_PER_NODE, Network, Quota, Relay, RelaySettings, Trust,
 };
@@ -173,7 +173,6 @@ fn default_memory() -> String {
 
 /// Runs the relay until it is stopped.
 pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
-    reserve_descriptors();
     let (output, _log_writer) =
         TerminalOutput::for_server(false).map_err(StartupError::system("cannot start a thread"))?;
     let signals = signals::ending_server(args.has_files())?;
