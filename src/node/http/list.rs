@@ -75,7 +75,7 @@ impl<S: Share> Node<S> {
                 next: next.map(|after| format!("after={}", text::query(&after))),
             },
         };
-        request.reply.document(&list.page(http.host))
+        request.reply.document(&list.page(http.host()))
     }
 }
 

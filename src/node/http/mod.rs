@@ -156,7 +156,7 @@ impl<S: Share> Node<S> {
             let view = match http.has_parameter("json") {
                 true => ConnectionsView::Object,
                 false => ConnectionsView::Page {
-                    host: http.host.to_owned(),
+                    host: http.host().to_owned(),
                     path: "/?connections",
                 },
             };
@@ -200,7 +200,7 @@ fn qr_code<S: Share>(
     http: &HttpRequest<'_>,
     folder: &str,
 ) -> ReadNext {
-    let address = folder_address(http.host, folder);
+    let address = folder_address(http.host(), folder);
     request.reply.add_work(web::qr_work(&address));
     let Some(picture) = web::qr_code(&address) else {
         return request.reply.not_found();

@@ -39,7 +39,7 @@ impl ShareSearch {
             // No name has a NUL, so no name lies between.
             start: after.map_or_else(String::new, |after| format!("{after}\0")),
             found: Vec::new(),
-            host: http.host.to_owned(),
+            host: http.host().to_owned(),
             as_json: http.has_parameter("json"),
         })
     }

@@ -34,7 +34,7 @@ pub(super) fn choose(
                 holders: content.nodes.len(),
             });
             let page = ContentsPage {
-                host: http.host,
+                host: http.host(),
                 name: name.as_str(),
                 rows: rows.collect(),
             };

@@ -23,7 +23,7 @@ impl Relay {
             let view = match http.path.starts_with("/api/") {
                 true => ConnectionsView::Object,
                 false => ConnectionsView::Page {
-                    host: http.host.to_owned(),
+                    host: http.host().to_owned(),
                     path: "/connections",
                 },
             };

@@ -217,7 +217,7 @@ impl Relay {
             ContentView::File => files::redirect(request, &content, name),
             ContentView::Metalink => metalink::describe(request, &content, name),
             ContentView::HoldersPage => {
-                pages::holders(request, http.host, &content, name, filter.is_empty())
+                pages::holders(request, http.host(), &content, name, filter.is_empty())
             }
         })
     }
@@ -256,7 +256,7 @@ impl Relay {
             counts_all: false,
         };
         let query = PageQuery {
-            host: http.host.to_owned(),
+            host: http.host().to_owned(),
             text: text.to_owned(),
             after: after.as_deref().map(ToOwned::to_owned),
         };

@@ -66,7 +66,7 @@ impl Relay {
             expires_in: node.expires_in,
         });
         let shown = NodesPage {
-            host: http.host,
+            host: http.host(),
             count: Counted(list.total as u64, "node").to_string(),
             registry: self.registry_status(),
             rows: rows.collect(),

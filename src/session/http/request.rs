@@ -2,6 +2,7 @@
 //! understand in two ways is refused (RFC 9112, 11.2).
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,10 +20,8 @@ use crate::session::http::settings::HttpSettings;
 pub(crate) struct HttpRequest<'h> {
     /// The path, which begins with `/`. Percent-encoding is decoded.
     pub(crate) path: Cow<'h, str>,
-    /// The host that the client means, with its port.
-    pub(crate) host: &'h str,
-    /// The client has said which host it means.
-    has_host: bool,
+    /// The host that the client means, with its port; none if the client does not say.
+    host: Option<Rc<str>>,
     /// Path and query, encoded.
     target: &'h str,
     /// What follows the `?`, encoded; empty without.
@@ -62,8 +61,8 @@ impl<'h> HttpRequest<'h> {
             return Err(HttpError::Method);
         }
         // RFC 9112, 3.2.2: an absolute target counts, not the header.
-        let host = authority.or(fields.host).unwrap_or("localhost");
-        if !settings.allows_host(host) {
+        let host = authority.map(Rc::from).or(fields.host);
+        if let Some(host) = host.as_deref().filter(|host| !settings.allows_host(host)) {
             context.cors = None;
             return Err(HttpError::OtherHost(host.to_owned()));
         }
@@ -74,7 +73,6 @@ impl<'h> HttpRequest<'h> {
         Ok(Self {
             path,
             host,
-            has_host: authority.or(fields.host).is_some(),
             target,
             query,
             conditions: fields.conditions,
@@ -84,8 +82,13 @@ impl<'h> HttpRequest<'h> {
 
     /// The address of the same over TLS, if the host is known.
     pub(crate) fn encrypted_address(&self) -> Option<String> {
-        let address = || format!("https://{}{}", self.host, self.target);
-        self.has_host.then(address)
+        let host = self.host.as_deref()?;
+        Some(format!("https://{host}{}", self.target))
+    }
+
+    /// The host that the client means, with its port.
+    pub(crate) fn host(&self) -> &str {
+        self.host.as_deref().unwrap_or("localhost")
     }
 
     /// The password that the client shows (RFC 7617). The user name does not matter.

@@ -4,7 +4,7 @@
 //! what the last headers mean is kept: to compare them takes a fraction of the time.
 
 use std::cell::RefCell;
-use std::ops::Range;
+use std::rc::Rc;
 
 use httparse::{EMPTY_HEADER, Header, Status};
 
@@ -20,9 +20,10 @@ thread_local! {
 }
 
 /// The headers that matter.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(super) struct RequestFields<'h> {
-    pub(super) host: Option<&'h str>,
+    /// Shared with the next request, which most often has the same.
+    pub(super) host: Option<Rc<str>>,
     pub(super) options: RequestOptions,
     pub(super) authorization: Option<&'h str>,
     pub(super) conditions: Conditions<'h>,
@@ -47,36 +48,29 @@ pub(super) struct RequestOptions {
 struct LastFields {
     /// As they were sent.
     bytes: Vec<u8>,
-    /// Where the host is.
-    host: Range<usize>,
+    host: Option<Rc<str>>,
     options: RequestOptions,
 }
 
 impl LastFields {
-    /// None if other texts matter, or none.
+    /// None if other texts matter.
     fn new(bytes: &[u8], fields: &RequestFields<'_>) -> Option<Self> {
-        let (host, options) = (fields.host.filter(|host| !host.is_empty())?, fields.options);
-        // The host is a part of the headers.
-        let start = host.as_ptr().addr().checked_sub(bytes.as_ptr().addr())?;
         let last = Self {
             bytes: bytes.to_vec(),
-            host: start..start + host.len(),
-            options,
+            host: fields.host.clone(),
+            options: fields.options,
         };
         (last.recall(bytes)? == *fields).then_some(last)
     }
 
     /// What these headers mean, if they are the last ones.
-    fn recall<'h>(&self, bytes: &'h [u8]) -> Option<RequestFields<'h>> {
-        if self.bytes != bytes {
-            return None;
-        }
-        let host = std::str::from_utf8(bytes.get(self.host.clone())?).ok()?;
-        Some(RequestFields {
-            host: Some(host),
+    fn recall<'h>(&self, bytes: &[u8]) -> Option<RequestFields<'h>> {
+        let fields = || RequestFields {
+            host: self.host.clone(),
             options: self.options,
             ..RequestFields::default()
-        })
+        };
+        (self.bytes == bytes).then(fields)
     }
 }
 
@@ -189,9 +183,12 @@ fn is_gzip(item: &str) -> bool {
 
 /// Stores the value of a header that a request has only once. A list of entity tags could be
 /// divided, but no client does so.
-fn set_once<'h>(value: &mut Option<&'h str>, header: &Header<'h>) -> Result<&'h str, HttpError> {
+fn set_once<'h, T: From<&'h str>>(
+    value: &mut Option<T>,
+    header: &Header<'h>,
+) -> Result<&'h str, HttpError> {
     let text = text(header)?;
-    match value.replace(text) {
+    match value.replace(text.into()) {
         None => Ok(text),
         Some(_) => Err(HttpError::Malformed("a header is repeated")),
     }
