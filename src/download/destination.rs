@@ -12,7 +12,9 @@ use crate::download::output_file::{OutputFile, SaveOptions};
 use crate::download::parent_folder::ParentFolders;
 use crate::download::save_error::SaveError;
 use crate::download::target::{Target, escaped};
-use crate::jobs::{ContentInfo, JobId, Opened, PieceSet, StoreError, StoredContent, StoredPart};
+use crate::jobs::{
+    ContentInfo, JobId, Opened, PartialContent, PieceSet, StoreError, StoredContent, StoredPart,
+};
 use crate::protocol::{FileName, PieceValue};
 
 /// Where the content of files goes.
@@ -333,13 +335,10 @@ impl Destination {
         }
     }
 
-    /// The job is broken off. Returns what stays for a later one.
-    pub(crate) fn keep(&mut self, job: JobId) -> Option<StoredPart> {
+    /// The job is broken off. Returns what is left, for a later one where possible.
+    pub(crate) fn keep(&mut self, job: JobId) -> PartialContent {
         match self {
-            Self::Print(printer) => {
-                printer.discard();
-                None
-            }
+            Self::Print(printer) => PartialContent::Printed(printer.discard()),
             Self::Save {
                 open,
                 compared,
@@ -348,15 +347,19 @@ impl Destination {
             } => {
                 compared.remove(&job);
                 absent.remove(&job);
-                let file = open.remove(&job)?;
-                let path = escaped(&file.path);
-                let bytes = file.keep()?;
-                Some(StoredPart {
-                    path,
-                    stored: bytes.stored,
-                    unchecked: bytes.unchecked,
-                    size: bytes.size,
-                })
+                let Some(file) = open.remove(&job) else {
+                    return PartialContent::Nothing;
+                };
+                let (path, printed) = (escaped(&file.path), file.printed());
+                match file.keep() {
+                    Some(bytes) => PartialContent::Stored(StoredPart {
+                        path,
+                        stored: bytes.stored,
+                        unchecked: bytes.unchecked,
+                        size: bytes.size,
+                    }),
+                    None => printed.map_or(PartialContent::Nothing, PartialContent::Printed),
+                }
             }
         }
     }

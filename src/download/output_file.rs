@@ -215,6 +215,14 @@ impl OutputFile {
         }
     }
 
+    /// How many bytes went to a device, if it is one.
+    pub(super) fn printed(&self) -> Option<u64> {
+        match &self.output {
+            OpenOutput::Device { written, .. } => Some(*written),
+            OpenOutput::Small(_) | OpenOutput::Part(_) | OpenOutput::Repair(_) => None,
+        }
+    }
+
     /// Keeps what is worth it for a later download, and says what that is.
     pub(super) fn keep(self) -> Option<StoredBytes> {
         match self.output {

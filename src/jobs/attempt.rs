@@ -221,7 +221,7 @@ impl Attempt {
     /// The attempt has failed. What an earlier job has stored stays, and is returned too.
     pub(super) fn discard(&self, user: &mut dyn User) -> (DiscardedContent, Option<StoredPart>) {
         match self.stored {
-            Some(_) => (DiscardedContent::default(), user.keep(self.job)),
+            Some(_) => (DiscardedContent::default(), user.keep(self.job).stored()),
             None => (user.discard(self.job), None),
         }
     }

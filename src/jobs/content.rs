@@ -146,6 +146,28 @@ pub struct DiscardedContent {
     pub longest_write: Duration,
 }
 
+/// What is left of a content when its job is broken off.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PartialContent {
+    /// Nothing.
+    Nothing,
+    /// So many bytes went to stdout or a device.
+    Printed(u64),
+    /// A part on the disk.
+    Stored(StoredPart),
+}
+
+impl PartialContent {
+    /// The part on the disk, if there is one.
+    #[must_use]
+    pub fn stored(self) -> Option<StoredPart> {
+        match self {
+            Self::Stored(part) => Some(part),
+            Self::Nothing | Self::Printed(_) => None,
+        }
+    }
+}
+
 /// A part of a content that stays on the disk, for a later job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredPart {

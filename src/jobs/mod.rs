@@ -46,7 +46,8 @@ pub use choice::{Choice, ChoiceResult, Choices};
 pub use command::{COMMAND_WORDS, HELP, PromptCommand, near_command};
 pub use connection::{JobConnection, RunsJobs};
 pub use content::{
-    ContentInfo, DiscardedContent, Opened, PieceSet, StoreError, StoredContent, StoredPart,
+    ContentInfo, DiscardedContent, Opened, PartialContent, PieceSet, StoreError, StoredContent,
+    StoredPart,
 };
 pub use failure::Failure;
 pub use file_pattern::FilePattern;

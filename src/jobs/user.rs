@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use crate::jobs::content::{
-    ContentInfo, DiscardedContent, Opened, PieceSet, StoreError, StoredContent, StoredPart,
+    ContentInfo, DiscardedContent, Opened, PartialContent, PieceSet, StoreError, StoredContent,
 };
 use crate::jobs::get_command::OutputSpec;
 use crate::jobs::ids::JobId;
@@ -139,8 +139,8 @@ pub trait User {
     fn discard(&mut self, job: JobId) -> DiscardedContent;
 
     /// The job is broken off. Keeps the recorded pieces on the disk for a later job if
-    /// they are worth it, and returns what was kept. Discards everything else.
-    fn keep(&mut self, job: JobId) -> Option<StoredPart>;
+    /// they are worth it, and discards everything else. Returns what is left.
+    fn keep(&mut self, job: JobId) -> PartialContent;
 }
 
 /// Receives names that begin with a prefix: not all if there are many, none if the

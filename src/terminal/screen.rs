@@ -11,8 +11,8 @@ use indicatif::DecimalBytes;
 
 use crate::download::{self, Destination, FileWriter};
 use crate::jobs::{
-    ContentInfo, DiscardedContent, JobId, Listing, Opened, OutputSpec, PieceSet, PromptKind,
-    StoreError, StoredContent, StoredPart, User, UserEvent,
+    ContentInfo, DiscardedContent, JobId, Listing, Opened, OutputSpec, PartialContent, PieceSet,
+    PromptKind, StoreError, StoredContent, User, UserEvent,
 };
 use crate::limits::RateLimits;
 use crate::protocol::{FileName, PieceValue};
@@ -317,7 +317,7 @@ impl User for Screen {
         }
     }
 
-    fn keep(&mut self, job: JobId) -> Option<StoredPart> {
+    fn keep(&mut self, job: JobId) -> PartialContent {
         self.end_transfer(job, false);
         self.destination.keep(job)
     }

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::sync::mpsc::Sender;
 
 use peerline::jobs::{
-    ContentInfo, DiscardedContent, JobId, Listing, Opened, PieceSet, PromptKind, Selection,
-    StoreError, StoredPart, User, UserEvent,
+    ContentInfo, DiscardedContent, JobId, Listing, Opened, PartialContent, PieceSet, PromptKind,
+    Selection, StoreError, StoredPart, User, UserEvent,
 };
 use peerline::protocol::{ContentHash, FileName, PieceValue};
 
@@ -347,13 +347,20 @@ impl User for RecordingUser {
         self.discarded
     }
 
-    fn keep(&mut self, job: JobId) -> Option<StoredPart> {
+    fn keep(&mut self, job: JobId) -> PartialContent {
         self.record_job(job, "keep");
-        (self.pieces > 0).then(|| StoredPart {
-            path: "the part".into(),
-            stored: self.pieces << 20,
-            unchecked: 0,
-            size: self.size,
-        })
+        match (&self.opened, self.pieces) {
+            (Opened::InOrder, _) => {
+                let printed = self.written.get(&job).map_or(0, Vec::len);
+                PartialContent::Printed(printed as u64)
+            }
+            (_, 0) => PartialContent::Nothing,
+            (_, pieces) => PartialContent::Stored(StoredPart {
+                path: "the part".into(),
+                stored: pieces << 20,
+                unchecked: 0,
+                size: self.size,
+            }),
+        }
     }
 }

@@ -14,8 +14,8 @@ use fastrand::Rng;
 use peerline::client::{Client, Task};
 use peerline::close_reason::CloseReason;
 use peerline::jobs::{
-    ContentInfo, DiscardedContent, FilePattern, JobId, JobRunner, Listing, Opened, PeerSource,
-    PieceSet, PromptKind, StoreError, StoredPart, TaskResult, User, UserEvent,
+    ContentInfo, DiscardedContent, FilePattern, JobId, JobRunner, Listing, Opened, PartialContent,
+    PeerSource, PieceSet, PromptKind, StoreError, TaskResult, User, UserEvent,
 };
 use peerline::limits::JobLimits;
 use peerline::protocol::{FileName, PieceValue, Request};
@@ -141,8 +141,8 @@ impl User for StoringUser {
         }
     }
 
-    fn keep(&mut self, _: JobId) -> Option<StoredPart> {
-        None
+    fn keep(&mut self, _: JobId) -> PartialContent {
+        PartialContent::Nothing
     }
 }
 

@@ -77,6 +77,7 @@ mod http_pages;
 mod http_relay;
 mod http_rules;
 mod idle_cpu;
+mod interrupts;
 mod known_relays;
 mod limits;
 mod line_editor;

@@ -14,6 +14,14 @@ use crate::protocol::{ContentHash, PieceLayout};
 const MAX_SIZES: usize = 4;
 
 impl Fetch {
+    /// The size of the content that is on its way.
+    pub(in crate::jobs) fn size(&self) -> Option<u64> {
+        let mut open = self.open.iter();
+        let size = |download: &PieceDownload| download.content().1;
+        let download = self.download().map(size);
+        download.or_else(|| Some(open.find(|attempt| attempt.was_found)?.size))
+    }
+
     /// Starts to download the first content in pieces, if it has several, from the nodes
     /// that announce the same size for it.
     pub(super) fn start_download(

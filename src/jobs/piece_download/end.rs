@@ -272,7 +272,7 @@ impl PieceDownload {
             return JobStep::Finish(JobResult::ReaderGone).into();
         }
         user.on_event(UserEvent::StoreError { name, error });
-        if let Some(part) = user.keep(self.job) {
+        if let Some(part) = user.keep(self.job).stored() {
             user.on_event(UserEvent::part_stored(name, &part));
         }
         JobStep::from(TaskResult::StoreError).into()
@@ -288,7 +288,7 @@ impl PieceDownload {
                 user.discard(self.job);
                 None
             }
-            None => user.keep(self.job),
+            None => user.keep(self.job).stored(),
         };
         match &part {
             Some(part) => user.on_event(UserEvent::PartStored {

@@ -1,5 +1,6 @@
 //! How jobs are broken off.
 
+use crate::jobs::content::PartialContent;
 use crate::jobs::ids::JobId;
 use crate::jobs::job::ActiveJob;
 use crate::jobs::job_step::JobResult;
@@ -64,15 +65,21 @@ impl JobRunner {
             return;
         };
         let (name, user) = (&fetch.name, &mut self.context.user);
-        match &user.keep(id) {
-            Some(part) => user.on_event(UserEvent::part_stored(name, part)),
-            None if user.stores_times() && fetch.has_source_without_hash() => {
+        match (&user.keep(id), fetch.size()) {
+            (PartialContent::Stored(part), _) => {
+                user.on_event(UserEvent::part_stored(name, part));
+            }
+            (PartialContent::Printed(shown), Some(size)) => {
+                let shown = *shown;
+                user.on_event(UserEvent::Incomplete { name, shown, size });
+            }
+            _ if user.stores_times() && fetch.has_source_without_hash() => {
                 user.on_event(UserEvent::NoPartStored {
                     name,
                     hash_is_known: false,
                 });
             }
-            None if user.stores_times()
+            _ if user.stores_times()
                 && fetch
                     .download()
                     .is_some_and(PieceDownload::has_part_of_piece) =>
@@ -82,7 +89,7 @@ impl JobRunner {
                     hash_is_known: true,
                 });
             }
-            None => {}
+            _ => {}
         }
     }
 }

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use peerline::jobs::{
-    ContentInfo, DiscardedContent, JobId, Listing, Opened, PieceSet, PromptKind, StoreError,
-    StoredPart, User, UserEvent,
+    ContentInfo, DiscardedContent, JobId, Listing, Opened, PartialContent, PieceSet, PromptKind,
+    StoreError, User, UserEvent,
 };
 use peerline::protocol::{FileName, NodeAddress, PieceValue};
 
@@ -189,7 +189,7 @@ impl User for CheckingUser {
         DiscardedContent::default()
     }
 
-    fn keep(&mut self, _: JobId) -> Option<StoredPart> {
-        None
+    fn keep(&mut self, _: JobId) -> PartialContent {
+        PartialContent::Nothing
     }
 }
