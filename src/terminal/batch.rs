@@ -11,6 +11,9 @@ use crate::terminal::event_text;
 /// The most failures that are listed at the end.
 const MAX_FAILURES: usize = 1000;
 
+/// What a person does after an interrupt.
+const RUN_AGAIN: &str = "run the same command again";
+
 /// Several files that are being saved.
 pub(super) struct Batch {
     started: Instant,
@@ -122,7 +125,9 @@ impl Batch {
         );
         match unfetched {
             0 => text,
-            unfetched => text + &format!(", {unfetched} not fetched"),
+            unfetched => {
+                text + &format!(", {unfetched} not fetched; {RUN_AGAIN} to fetch the rest")
+            }
         }
     }
 
@@ -132,7 +137,9 @@ impl Batch {
         let text = format!("{right} right, {repaired} repaired, {failed} failed");
         match unchecked {
             0 => text,
-            unchecked => text + &format!(", {unchecked} not checked"),
+            unchecked => {
+                text + &format!(", {unchecked} not checked; {RUN_AGAIN} to check the rest")
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A client that is interrupted says what is left of its task, and how to go on.
 
+use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use crate::hashes::node;
 use crate::support::relay_index::wait_for_hash;
-use crate::support::{RunningProgram, client_command, folder, noise, relay};
+use crate::support::{RunningProgram, client_command, eventually, folder, noise, relay};
 
 const SIZE: usize = 12_000_000;
 
@@ -58,4 +59,31 @@ fn an_interrupted_download_to_stdout_says_how_much_was_printed() {
         assert_eq!(object["error"], "incomplete", "{text}");
         assert_eq!(object["size"], SIZE, "{text}");
     }
+}
+
+#[test]
+fn an_interrupted_folder_says_how_to_fetch_the_rest() {
+    let content = noise(SIZE, 13);
+    let share = folder(&[("docs/a", &content), ("docs/b", &content)]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &["--no-hash-cache"]);
+    for name in ["docs/a", "docs/b"] {
+        wait_for_hash(&relay, name, &content, 1);
+    }
+    let home = folder(&[]);
+    let args = ["get", "docs/", "--limit-rate", "2M"];
+    let mut command = client_command(relay.address(), &args);
+    command.current_dir(home.path()).stdin(Stdio::null());
+    let mut client = RunningProgram::start(command.stderr(Stdio::piped()));
+    eventually("a part", || {
+        let parts = fs::read_dir(home.path().join("docs"));
+        parts.is_ok_and(|parts| parts.count() > 0)
+    });
+    client.signal(Signal::INT);
+    assert_eq!(client.wait(), Some(130));
+    let mut text = String::new();
+    let stderr = client.child.stderr.as_mut().expect("it is a pipe");
+    stderr.read_to_string(&mut text).expect("text");
+    let end = " not fetched; run the same command again to fetch the rest\n";
+    assert!(text.ends_with(end), "{text}");
 }
