@@ -22,7 +22,7 @@
 //! | [`logging`], [`limits`], [`quantity`] | log lines; limits and how a command line writes them |
 //! | [`close_reason`], [`name_glob`], [`protocol`] | why a connection closes; globs of file names; all text on the wire |
 //! | [`tls`] | keys, certificates and known relays, and what both sides need to speak TLS |
-//! | [`timers`], `figure`, `histogram`, `rate_limiter`, [`escaped`], [`counted`], `system_error`, `stdio`, [`xdg`] | deadlines, figures of a server, times in buckets, events per second, foreign text, plurals, errors, standard streams, user folders |
+//! | [`timers`], `figure`, `histogram`, `rate_limiter`, [`escaped`], [`counted`], `byte_size`, `system_error`, `stdio`, [`xdg`] | deadlines, figures of a server, times in buckets, events per second, foreign text, plurals, sizes, errors, standard streams, user folders |
 //! | [`sandbox`] | what the kernel lets a server open |
 //!
 //! # Where to look
@@ -43,6 +43,7 @@
 //! | Where is a byte written to disk? | `download/part_file.rs` by `download/sparse_write.rs`, or `download/small_file.rs`; `download/target_file.rs` gives the file its name |
 //! | Where is a verb added? | `protocol/verb.rs` (its form, meaning and replies), `protocol/request.rs` (its fields), `session/access.rs` (who may use it), the dispatch of `relay/mod.rs` and `node/requests.rs`, protocol.md; a new form of reply also in `protocol/reply.rs` and `session/responder.rs` |
 
+pub(crate) mod byte_size;
 pub mod cli;
 pub mod client;
 pub mod close_reason;

@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use indicatif::DecimalBytes;
-
+use crate::byte_size::ByteSize;
 use crate::counted::Counted;
 use crate::jobs::{Selection, UserEvent};
 use crate::terminal::event_text;
@@ -110,7 +109,7 @@ impl Batch {
         if self.repairs {
             return self.summary_of_repairs(unfetched);
         }
-        let rate = DecimalBytes((self.bytes as f64 / self.seconds().max(1e-6)) as u64);
+        let rate = ByteSize((self.bytes as f64 / self.seconds().max(1e-6)) as u64);
         let security = match (self.fetched, self.is_plain) {
             (0, _) => String::new(),
             (_, is_plain) => format!(", {}", event_text::security(!is_plain)),
@@ -118,7 +117,7 @@ impl Batch {
         let text = format!(
             "{} fetched, {} in {:.1} s ({rate}/s{security}), {} up to date, {} failed",
             Counted(self.fetched, "file"),
-            DecimalBytes(self.bytes),
+            ByteSize(self.bytes),
             self.seconds(),
             self.up_to_date,
             self.failed,

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use indicatif::DecimalBytes;
-
+use crate::byte_size::ByteSize;
 use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
@@ -130,10 +129,10 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
         },
         UserEvent::NotFound { is_last: true, .. } => "  not found".into(),
         UserEvent::NotFound { node, .. } => format!("  {}: not found", node_text(*node)),
-        UserEvent::Found { size, .. } => format!("  found: {}", DecimalBytes(*size)),
+        UserEvent::Found { size, .. } => format!("  found: {}", ByteSize(*size)),
         UserEvent::Expanded { .. } => expansion_text::text(event)?,
         UserEvent::SentBytes(node, bytes) => {
-            format!("  {} from {}", DecimalBytes(*bytes), node_text(*node))
+            format!("  {} from {}", ByteSize(*bytes), node_text(*node))
         }
         UserEvent::UpToDate { name, .. } => format!("{}: up to date", escaped(name)),
         UserEvent::FewDigits { digits, .. } => few_digits(*digits),
@@ -317,7 +316,7 @@ fn which_content(name: &FileName<'_>, offers: &[Offer], selection: Selection) ->
             _ => String::new(),
         };
         let hash = &offer.hash.to_string()[..digits];
-        let size = DecimalBytes(offer.size).to_string();
+        let size = ByteSize(offer.size).to_string();
         let nodes = Counted(offer.nodes as u64, "node");
         text += &format!("\n  {number}{hash}  {size:>10}  {nodes}");
         if offer.addresses > 1 {
@@ -348,16 +347,16 @@ fn fetched(name: &FileName<'_>, size: u64, resumed: u64, took: Duration) -> Stri
     let name = escaped(name);
     let now = size.saturating_sub(resumed);
     let seconds = took.as_secs_f64();
-    let rate = DecimalBytes((now as f64 / seconds.max(1e-6)) as u64);
+    let rate = ByteSize((now as f64 / seconds.max(1e-6)) as u64);
     let took = match seconds < 1.0 {
         true => format!("{:.1} ms", seconds * 1000.0),
         false => format!("{seconds:.1} s"),
     };
-    let size = DecimalBytes(size);
+    let size = ByteSize(size);
     match resumed {
         0 => format!("{name}: {size} in {took} ({rate}/s)"),
         _ => {
-            let now = DecimalBytes(now);
+            let now = ByteSize(now);
             format!("{name}: {size}, {now} of it in {took} ({rate}/s)")
         }
     }

@@ -1,7 +1,6 @@
 //! What a pattern stands for, as a line for people.
 
-use indicatif::DecimalBytes;
-
+use crate::byte_size::ByteSize;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::{BLANKS, FilePattern, UserEvent, near_command};
@@ -31,7 +30,7 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
         files => format!(
             "{name}: {}, {}",
             Counted(*files as u64, "file"),
-            DecimalBytes(*bytes)
+            ByteSize(*bytes)
         ),
     };
     let deeper = deeper.filter(|_| *files == 0).map(ToString::to_string);

@@ -3,8 +3,7 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use indicatif::DecimalBytes;
-
+use crate::byte_size::ByteSize;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::Listing;
@@ -26,7 +25,7 @@ pub(super) fn write(
         Listing::Nodes(nodes) => nodes.iter().try_for_each(|node| writeln!(out, "{node}")),
         Listing::Holders(holders) => holders.iter().try_for_each(|item| writeln!(out, "{item}")),
         Listing::File { file, is_long } if is_terminal => {
-            let size = DecimalBytes(file.size).to_string();
+            let size = ByteSize(file.size).to_string();
             let hash = match file.hash.0 {
                 Some(hash) if *is_long => hash.to_string(),
                 Some(hash) => hash.short(),
@@ -73,7 +72,7 @@ fn holder_table(holders: &[HolderItem]) -> Vec<Vec<String>> {
         .map(str::to_owned)
         .to_vec();
     let rows = holders.iter().map(|holder| {
-        let size = format!("{:>10}", DecimalBytes(holder.size).to_string());
+        let size = format!("{:>10}", ByteSize(holder.size).to_string());
         let hash = holder.hash.0.map_or("-".into(), |hash| hash.short());
         vec![holder.node.to_string(), size, hash]
     });
@@ -117,8 +116,8 @@ fn connection_text(connection: &ConnectionInfo) -> String {
         "{peer}  {}  {} s  {} sent  {}/s",
         connection.verb.unwrap_or("-"),
         connection.age.as_secs(),
-        DecimalBytes(connection.bytes_out),
-        DecimalBytes(connection.rate),
+        ByteSize(connection.bytes_out),
+        ByteSize(connection.rate),
     );
     if let Some(FileProgress { name, sent, length }) = &connection.file {
         let percent = percent(*sent, *length);

@@ -2,10 +2,12 @@
 //! total, and a few of those that are being fetched.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::time::Instant;
 
-use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use crate::byte_size::ByteSize;
 use crate::escaped::Escaped;
 use crate::jobs::{JobId, UserEvent};
 use crate::protocol::FileName;
@@ -16,9 +18,8 @@ const MIN_SIZE: u64 = 64 * 1024;
 /// The most files that have a bar beside the total.
 const MAX_BARS: usize = 4;
 
-const FILE: &str = "{bar:20} {decimal_bytes} of {decimal_total_bytes}, \
-                    {decimal_bytes_per_sec}{prefix}, {eta} left{msg}";
-const NAMED_FILE: &str = "  {bar:20} {decimal_bytes} of {decimal_total_bytes}{prefix}  {msg}";
+const FILE: &str = "{bar:20} {done} of {size}, {rate}/s{prefix}, {eta} left{msg}";
+const NAMED_FILE: &str = "  {bar:20} {done} of {size}{prefix}  {msg}";
 const TOTAL: &str = "{bar:30} {pos} of {len} files{msg}{prefix}";
 
 /// Shown beside the bars of a prompt, where the command for it cannot be typed.
@@ -149,7 +150,7 @@ impl Progress {
             _ => return,
         }
         let seconds = total.started.elapsed().as_secs_f64().max(1e-6);
-        let rate = DecimalBytes((total.bytes as f64 / seconds) as u64);
+        let rate = ByteSize((total.bytes as f64 / seconds) as u64);
         let failed = match total.failed {
             0 => String::new(),
             failed => format!(", {failed} failed"),
@@ -163,10 +164,7 @@ impl Progress {
             }
         };
         let stop = how_to_stop(self.is_at_prompt);
-        let text = format!(
-            ", {}, {rate}/s{failed}{left}{stop}",
-            DecimalBytes(total.bytes)
-        );
+        let text = format!(", {}, {rate}/s{failed}{left}{stop}", ByteSize(total.bytes));
         total.bar.set_message(text);
     }
 
@@ -183,6 +181,16 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
         let bar = self.all.add(bar);
         if let Ok(style) = ProgressStyle::with_template(template) {
+            let style = style
+                .with_key("done", |state: &ProgressState, out: &mut dyn Write| {
+                    write_size(out, state.pos());
+                })
+                .with_key("size", |state: &ProgressState, out: &mut dyn Write| {
+                    write_size(out, state.len().unwrap_or_default());
+                })
+                .with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+                    write_size(out, state.per_sec() as u64);
+                });
             bar.set_style(style);
             bar.set_prefix(self.limit_text.clone());
         }
@@ -195,4 +203,9 @@ fn how_to_stop(is_at_prompt: bool) -> &'static str {
         true => HOW_TO_STOP,
         false => "",
     }
+}
+
+fn write_size(out: &mut dyn Write, bytes: u64) {
+    // The bar writes into a string, which does not fail.
+    let _ = write!(out, "{}", ByteSize(bytes));
 }

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use indicatif::DecimalBytes;
-
+use crate::byte_size::ByteSize;
 use crate::download::{self, Destination, FileWriter};
 use crate::jobs::{
     ContentInfo, DiscardedContent, JobId, Listing, Opened, OutputSpec, PartialContent, PieceSet,
@@ -115,7 +114,7 @@ impl Screen {
     #[must_use]
     pub fn with_rates(mut self, rates: &RateLimits) -> Self {
         if let Some(rate) = rates.limit_rate {
-            self.progress.limit_text = format!(" (limit {}/s)", DecimalBytes(rate));
+            self.progress.limit_text = format!(" (limit {}/s)", ByteSize(rate));
         }
         self
     }

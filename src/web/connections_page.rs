@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use askama::Template;
 
+use crate::byte_size::ByteSize;
 use crate::protocol::ConnectionItem;
 
 /// Who is connected, for the operator.

@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use crate::byte_size::ByteSize;
 use crate::tls::KeyId;
 use crate::web::text;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use askama::Template;
 
+use crate::byte_size::ByteSize;
 use crate::protocol::{FileItem, FileName, HashPrefix, MaybeHash};
 use crate::tls::KeyId;
 use crate::web::shell::{HostWords, ShellWord};

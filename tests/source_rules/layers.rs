@@ -25,7 +25,7 @@ const OUTER_LAYERS: [&str; 6] = [
 
 /// The layers that decide: what a program does next, without I/O and clock.
 /// Prefixes of paths below `src`.
-const DECIDING: [&str; 15] = [
+const DECIDING: [&str; 16] = [
     "relay/",
     "node/",
     "client/",
@@ -37,6 +37,7 @@ const DECIDING: [&str; 15] = [
     "protocol/",
     "timers.rs",
     "close_reason.rs",
+    "byte_size.rs",
     "escaped.rs",
     "name_glob.rs",
     "figure.rs",
