@@ -61,7 +61,7 @@ pub(super) fn last(input: &str) -> IResult<&str, &str> {
 
 /// Parses `text` if `digits`, its part after a sign, holds nothing but digits:
 /// the standard parsers also accept `+`.
-fn decimal<N: FromStr>(text: &str, digits: &str) -> Option<N> {
+pub(super) fn decimal<N: FromStr>(text: &str, digits: &str) -> Option<N> {
     let is_decimal = digits.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_decimal)
 }

@@ -18,6 +18,7 @@ mod address;
 mod datagram;
 mod digest;
 mod error_code;
+mod field_error;
 mod fields;
 mod file_parts;
 mod fold;
@@ -42,6 +43,7 @@ pub use address::{AddressError, ClaimedIp, NodeAddress, Port, address_group, can
 pub use datagram::{DatagramHeader, MAX_AMPLIFICATION, MAX_DATAGRAM, RequestDatagram};
 pub use digest::Sha256Digest;
 pub use error_code::ErrorCode;
+pub use field_error::FieldError;
 pub use fields::ParseError;
 pub use file_parts::FileParts;
 pub use fold::fold;

@@ -4,10 +4,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::escaped::Escaped;
 use crate::protocol::access_rejection::AccessRejection;
 use crate::protocol::address::{AddressError, NodeAddress, Port};
 use crate::protocol::error_code::ErrorCode;
+use crate::protocol::field_error::{FieldError, shown};
 use crate::protocol::name::NameError;
 use crate::protocol::other_protocol::OtherProtocol;
 use crate::protocol::reply::Reply;
@@ -21,8 +21,8 @@ pub enum RequestError<'a> {
     NotUtf8,
     /// No server knows this word.
     UnknownVerb(&'a str),
-    /// The fields do not fit the verb.
-    Form(Verb),
+    /// The fields do not fit the verb; the first one that does not, if it is known.
+    Form(Verb, Option<FieldError<'a>>),
     /// The address cannot be a node's.
     Address(Verb, AddressError),
     /// The name is not a valid file name.
@@ -37,8 +37,10 @@ impl RequestError<'_> {
     pub fn verb(&self) -> Option<Verb> {
         match self {
             Self::NotUtf8 | Self::UnknownVerb(_) => None,
-            Self::Form(verb) | Self::Address(verb, _) | Self::Name(verb, _) => Some(*verb),
-            Self::Text(verb, _) => Some(*verb),
+            Self::Form(verb, _)
+            | Self::Address(verb, _)
+            | Self::Name(verb, _)
+            | Self::Text(verb, _) => Some(*verb),
         }
     }
 
@@ -48,9 +50,11 @@ impl RequestError<'_> {
         match self {
             Self::UnknownVerb(_) => ErrorCode::UNKNOWN_VERB,
             Self::Text(_, TextError::TooLong) => ErrorCode::LIMIT_REACHED,
-            Self::NotUtf8 | Self::Form(_) | Self::Address(..) | Self::Name(..) | Self::Text(..) => {
-                ErrorCode::SYNTAX
-            }
+            Self::NotUtf8
+            | Self::Form(..)
+            | Self::Address(..)
+            | Self::Name(..)
+            | Self::Text(..) => ErrorCode::SYNTAX,
         }
     }
 
@@ -63,16 +67,14 @@ impl RequestError<'_> {
 
 impl fmt::Display for RequestError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// The most characters of an unknown verb that are shown.
-        const MAX_SHOWN: usize = 32;
         match self {
             Self::NotUtf8 => f.write_str("the line is not valid UTF-8"),
             Self::UnknownVerb(word) => {
-                let shown: String = word.chars().take(MAX_SHOWN).collect();
-                let word = Escaped::text(&shown);
+                let word = shown(word);
                 write!(f, "unknown command {word}; HELP lists the commands")
             }
-            Self::Form(verb) => write!(f, "usage: {}", verb.usage()),
+            Self::Form(verb, None) => write!(f, "usage: {}", verb.usage()),
+            Self::Form(verb, Some(why)) => write!(f, "usage: {}; {why}", verb.usage()),
             Self::Address(verb, why) => write!(f, "usage: {}; {why}", verb.usage()),
             Self::Name(verb, why) => write!(f, "usage: {}; {why}", verb.usage()),
             Self::Text(verb, why) => write!(f, "usage: {}; {why}", verb.usage()),

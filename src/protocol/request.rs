@@ -8,6 +8,7 @@ use nom::{IResult, Parser};
 
 use crate::protocol::address::{ClaimedIp, NodeAddress, Port, claim};
 use crate::protocol::digest::{Sha256Digest, sha256};
+use crate::protocol::field_error::FieldError;
 use crate::protocol::fields::{hash, is_blank, known_hash, last, number, trim};
 use crate::protocol::hash::{ContentHash, MaybeHash};
 use crate::protocol::name::FileName;
@@ -142,10 +143,10 @@ impl<'a> Request<'a> {
 
     /// Parses the fields of a request whose verb is known.
     fn parse_fields(verb: Verb, fields: &'a str) -> Result<Self, RequestError<'a>> {
-        let form = |_: nom::Err<nom::error::Error<&str>>| RequestError::Form(verb);
+        let form = |_: nom::Err<nom::error::Error<&str>>| malformed(verb, fields);
         let without_fields = |request: Self| match fields {
             "" => Ok(request),
-            _ => Err(RequestError::Form(verb)),
+            _ => Err(malformed(verb, fields)),
         };
         let name = |text| FileName::parse(text).map_err(|why| RequestError::Name(verb, why));
         let only_name = || name(last(fields).map_err(form)?.1);
@@ -206,22 +207,27 @@ impl<'a> Request<'a> {
         let parsed = all_consuming(proof).parse(fields);
         parsed
             .map(|(_, proof)| Self::Prove(proof))
-            .map_err(|_| RequestError::Form(Verb::Prove))
+            .map_err(|_| malformed(Verb::Prove, fields))
     }
 
     /// Parses the fields of `SEND`.
     fn parse_message(fields: &'a str) -> Result<Self, RequestError<'a>> {
         let verb = Verb::Send;
         let parsed = (claim, last).parse(fields);
-        let (_, ((ip, port), text)) = parsed.map_err(|_| RequestError::Form(verb))?;
+        let (_, ((ip, port), text)) = parsed.map_err(|_| malformed(verb, fields))?;
         let ClaimedIp::Address(ip) = ip else {
-            return Err(RequestError::Form(verb));
+            return Err(malformed(verb, fields));
         };
         let address = NodeAddress::new(ip, port).map_err(|why| RequestError::Address(verb, why))?;
         Text::parse(text)
             .map(|text| Self::Send(address, text))
             .map_err(|why| RequestError::Text(verb, why))
     }
+}
+
+/// The error of fields that do not have the form of the verb.
+fn malformed(verb: Verb, fields: &str) -> RequestError<'_> {
+    RequestError::Form(verb, FieldError::find(verb, fields))
 }
 
 /// The first field of a trimmed line.

@@ -6,6 +6,7 @@ use peerline::protocol::{
     OtherProtocol, ParseError, Port, Registered, Reply, Request, RequestError, StatsItem, Text,
     TextError, Verb,
 };
+use proptest::prelude::*;
 
 fn get(name: &str) -> Request<'_> {
     Request::Get(FileName::parse(name).expect("a valid name"))
@@ -111,26 +112,105 @@ fn an_unknown_verb_is_501_and_is_shown_escaped_and_shortened() {
 }
 
 #[test]
-fn an_error_of_a_known_verb_shows_its_usage() {
-    for (line, usage) in [
-        ("REGISTER", "usage: REGISTER ip port"),
-        ("UNREGISTER ::1", "usage: UNREGISTER ip port"),
-        ("GET", "usage: GET name"),
-        ("PING x", "usage: PING"),
-        ("AUTH", "usage: AUTH secret"),
-        ("PROVE ab", "usage: PROVE hex"),
-        ("SHARE 1 a", "usage: SHARE size hash name"),
-        ("RANGE 1 2 a", "usage: RANGE offset length hash name"),
-        ("RANGE 1 -2 - a", "usage: RANGE offset length hash name"),
-        ("PIECES", "usage: PIECES name"),
-        ("UNSHARE", "usage: UNSHARE name"),
-        ("FIND ", "usage: FIND name"),
-        ("LISTEN here", "usage: LISTEN"),
-        ("SEND 192.0.2.7 80", "usage: SEND ip port text"),
+fn an_error_of_a_known_verb_shows_its_usage_and_what_is_wrong() {
+    let hash = "0".repeat(64);
+    let digest = format!("SHAREDIGEST {hash} md5 {hash} a");
+    let unknown = format!("SHAREDIGEST - sha-256 {hash} a");
+    let short = format!("SHAREDIGEST {hash} sha-256 12 a");
+    for (line, text) in [
+        ("REGISTER", "REGISTER ip port; the ip is missing"),
+        (
+            "REGISTER * 99999",
+            "REGISTER ip port; 99999 is no port (1 to 65535)",
+        ),
+        (
+            "REGISTER * 0",
+            "REGISTER ip port; 0 is no port (1 to 65535)",
+        ),
+        (
+            "REGISTER * +1",
+            "REGISTER ip port; +1 is no port (1 to 65535)",
+        ),
+        ("REGISTER * 1 2", "REGISTER ip port; 2 is too much"),
+        (
+            "REGISTER localhost 5000",
+            "REGISTER ip port; localhost is no IP address; * means your own",
+        ),
+        (
+            "UNREGISTER 256.1.1.1 80",
+            "UNREGISTER ip port; 256.1.1.1 is no IP address; * means your own",
+        ),
+        ("UNREGISTER ::1", "UNREGISTER ip port; the port is missing"),
+        ("GET", "GET name; the name is missing"),
+        ("PIECES", "PIECES name; the name is missing"),
+        ("UNSHARE", "UNSHARE name; the name is missing"),
+        ("FIND ", "FIND name; the name is missing"),
+        ("PING x", "PING; x is too much"),
+        ("LISTEN here", "LISTEN; here is too much"),
+        ("AUTH", "AUTH secret; the secret is missing"),
+        (
+            "PROVE correct horse",
+            "PROVE hex; a proof has 64 hexadecimal digits; people type AUTH secret",
+        ),
+        (
+            "SHARE 17 hello.txt",
+            "SHARE size hash name; hello.txt is no hash (64 hexadecimal digits, or -)",
+        ),
+        (
+            "SHARE 12k - a",
+            "SHARE size hash name; 12k is no size (a number of bytes, in digits)",
+        ),
+        ("SHARE 1 -", "SHARE size hash name; the name is missing"),
+        (
+            "RANGE 1 -2 - a",
+            "RANGE offset length hash name; -2 is no length (a number of bytes, in digits)",
+        ),
+        (
+            "RANGE 18446744073709551616 1 - a",
+            "RANGE offset length hash name; 18446744073709551616 is no offset (a number of bytes, in digits)",
+        ),
+        (
+            &digest,
+            "SHAREDIGEST hash sha-256 hex name; md5 is no known algorithm (sha-256)",
+        ),
+        (
+            &unknown,
+            "SHAREDIGEST hash sha-256 hex name; - is no hash (64 hexadecimal digits)",
+        ),
+        (
+            &short,
+            "SHAREDIGEST hash sha-256 hex name; 12 is no hash (64 hexadecimal digits)",
+        ),
+        (
+            "SEND 192.0.2.7 80",
+            "SEND ip port text; the text is missing",
+        ),
+        (
+            "SEND * 80 x",
+            "SEND ip port text; * is no IP address; WHO lists the addresses",
+        ),
     ] {
         let error = Request::parse(line.as_bytes()).expect_err(line);
         assert_eq!(error.code(), ErrorCode::SYNTAX);
-        assert!(error.to_string().starts_with(usage), "{line}: {error}");
+        assert_eq!(error.to_string(), format!("usage: {text}"), "{line}");
+    }
+    let long = format!("REGISTER * \u{1b}{}", "9".repeat(1000));
+    let error = Request::parse(long.as_bytes()).expect_err("no port");
+    let text = error.to_string();
+    assert!(text.contains("\\u{1b}9") && text.len() < 120, "{text}");
+}
+
+proptest! {
+    /// The explanation and the parser have the same rules.
+    #[test]
+    fn every_malformed_field_is_named(
+        verb in 0..Verb::ALL.len(),
+        fields in prop::collection::vec("[*0-9-]{1,2}|::1|sha-256|a|0{64}", 0..6),
+    ) {
+        let line = format!("{} {}", Verb::ALL[verb].word(), fields.join(" "));
+        if let Err(RequestError::Form(_, why)) = Request::parse(line.as_bytes()) {
+            prop_assert!(why.is_some(), "{}", line);
+        }
     }
 }
 

@@ -93,7 +93,10 @@ fn people_type_the_secret_and_no_log_shows_it() {
     for server in [&relay, &node] {
         let mut nc = Nc::connect(server.address());
         assert_eq!(nc.ask(&format!("AUTH {OTHER}")), WRONG);
-        assert_eq!(nc.ask("AUTH"), "ERROR 400 usage: AUTH secret");
+        assert_eq!(
+            nc.ask("AUTH"),
+            "ERROR 400 usage: AUTH secret; the secret is missing"
+        );
         assert_eq!(nc.ask("LIST"), NEEDED);
         assert_eq!(nc.ask(&format!("auth   {SECRET} ")), "OK");
         let list = nc.ask("LIST");
@@ -178,7 +181,10 @@ fn a_proof_is_good_for_one_connection_and_one_side() {
         assert_eq!(first.ask(&format!("PROVE {wrong}")), WRONG);
         assert_eq!(first.ask("LIST"), NEEDED);
     }
-    assert_eq!(first.ask("PROVE x"), "ERROR 400 usage: PROVE hex");
+    assert_eq!(
+        first.ask("PROVE x"),
+        "ERROR 400 usage: PROVE hex; a proof has 64 hexadecimal digits; people type AUTH secret"
+    );
     let server = first.proof(SECRET, Prover::Server);
     assert_eq!(first.ask(&format!("PROVE {right}")), format!("OK {server}"));
     assert_eq!(first.ask("LIST"), "NODES 0");
