@@ -1,13 +1,14 @@
 //! Runs every transcript of `protocol.md` against a real server: line by line, and, if
 //! it has one connection, again as one write with a half-close.
 
-use std::net::{SocketAddr, TcpListener};
+use std::env;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 
 use peerline::protocol::{Request, Verb};
 
-use crate::support::{
-    Nc, Server, UdpClient, ask, folder, relay, relay_command, tls_proxy, unlisted_node,
-};
+use crate::support::{Nc, Server, UdpClient, ask, folder, tls_proxy};
 
 const SPECIFICATION: &str = include_str!("../../protocol.md");
 
@@ -34,9 +35,9 @@ const WILDCARD: char = '…';
 #[test]
 fn every_transcript_of_the_specification_runs() {
     for transcript in transcripts() {
-        if let ServerKind::RelayOverUdp = transcript.server {
+        if transcript.transport == Transport::Udp {
             let at = format!("protocol.md:{}", transcript.line);
-            transcript.send_datagrams(TestServer::new(transcript.server).address(), &at);
+            transcript.send_datagrams(TestServer::new(&transcript.server).address(), &at);
         }
     }
     run_over_tcp("", |server| server);
@@ -51,11 +52,11 @@ fn every_transcript_of_the_specification_runs_over_tls() {
 /// server.
 fn run_over_tcp(how: &str, through: impl Fn(SocketAddr) -> SocketAddr) {
     for transcript in transcripts() {
-        if let ServerKind::RelayOverUdp = transcript.server {
+        if transcript.transport == Transport::Udp {
             continue;
         }
         let at = format!("protocol.md:{}{how}", transcript.line);
-        let stage = TestServer::new(transcript.server);
+        let stage = TestServer::new(&transcript.server);
         let received = transcript.type_line_by_line(through(stage.address()), &at);
         for (connection, received) in [Connection::First, Connection::Second]
             .into_iter()
@@ -71,7 +72,7 @@ fn run_over_tcp(how: &str, through: impl Fn(SocketAddr) -> SocketAddr) {
             // The order of lines on two connections is not defined.
             continue;
         }
-        let stage = TestServer::new(transcript.server);
+        let stage = TestServer::new(&transcript.server);
         let answers = ask(through(stage.address()), transcript.input().as_bytes());
         transcript.check(Connection::First, &answers, &format!("{at}, sent at once"));
     }
@@ -110,45 +111,59 @@ fn the_specification_lists_the_sample_files() {
     }
 }
 
-/// The kind of server that a transcript needs.
-#[derive(Clone, Copy)]
-enum ServerKind {
-    Relay,
-    UntrustingRelay,
-    RelayWithSecret,
-    RelayOverUdp,
-    Node,
+/// What a client speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Lines,
+    Http,
+    Udp,
 }
 
-/// A new server, and what it needs.
+/// The command line that the specification gives for a tag, with free ports.
+fn command_line(tag: &str, share: &Path) -> Command {
+    let start = format!("| `{tag}` | `");
+    let row = SPECIFICATION
+        .lines()
+        .find_map(|row| row.strip_prefix(&start));
+    let row = row.unwrap_or_else(|| panic!("no command line for {tag}"));
+    let (mut line, _) = row.split_once('`').expect("the command ends");
+    let mut secret = None;
+    if let Some(rest) = line.strip_prefix("PEERLINE_SECRET='") {
+        let (text, rest) = rest.split_once("' ").expect("the secret ends");
+        (secret, line) = (Some(text), rest);
+    }
+    let mut words = line.split(' ');
+    let mut command = match words.next() {
+        Some("relay-server") => Command::new(env!("CARGO_BIN_EXE_relay-server")),
+        Some("peer-node") => Command::new(env!("CARGO_BIN_EXE_peer-node")),
+        other => panic!("no program {other:?}"),
+    };
+    for (name, _) in env::vars().filter(|(name, _)| name.starts_with("PEERLINE_")) {
+        command.env_remove(name);
+    }
+    command.envs(secret.map(|secret| ("PEERLINE_SECRET", secret)));
+    for word in words {
+        match word {
+            "4000" | "40001" => command.arg("0"),
+            "DIR" => command.arg(share),
+            word => command.arg(word),
+        };
+    }
+    command
+}
+
+/// A new server, and what it shares if it is a node.
 struct TestServer {
     server: Server,
     _share: tempfile::TempDir,
-    /// Accepts connections of the node and never replies, so the node is not registered.
-    _silent_relay: TcpListener,
 }
 
 impl TestServer {
-    fn new(kind: ServerKind) -> Self {
+    fn new(tag: &str) -> Self {
         let share = folder(&SAMPLES);
-        let silent_relay = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let server = match kind {
-            ServerKind::Relay | ServerKind::RelayOverUdp => relay(&["--lease", "60"]),
-            ServerKind::RelayWithSecret => {
-                let mut command = relay_command(&["--lease", "60"]);
-                command.env("PEERLINE_SECRET", "correct horse battery");
-                Server::start(command)
-            }
-            ServerKind::UntrustingRelay => relay(&["--lease", "60", "--trust", "10.0.0.0/8"]),
-            ServerKind::Node => {
-                let relay = silent_relay.local_addr().expect("it is bound");
-                unlisted_node(relay, share.path(), &["--sha256"])
-            }
-        };
         Self {
-            server,
+            server: Server::start(command_line(tag, share.path())),
             _share: share,
-            _silent_relay: silent_relay,
         }
     }
 
@@ -161,8 +176,9 @@ impl TestServer {
 struct Transcript {
     /// The line number of its start.
     line: usize,
-    server: ServerKind,
-    is_http: bool,
+    /// The tag of its command line.
+    server: String,
+    transport: Transport,
     steps: Vec<Step>,
 }
 
@@ -185,9 +201,13 @@ impl Transcript {
         self.steps.iter().map(|step| self.sent(step)).collect()
     }
 
+    fn is_http(&self) -> bool {
+        self.transport == Transport::Http
+    }
+
     /// The bytes of a request line.
     fn sent(&self, step: &Step) -> String {
-        let end = if self.is_http { "\r\n" } else { "\n" };
+        let end = if self.is_http() { "\r\n" } else { "\n" };
         format!("{}{end}", step.typed)
     }
 
@@ -210,7 +230,7 @@ impl Transcript {
             connections[step.connection as usize].send(self.sent(step));
             for (connection, expected) in &step.answers {
                 let line = connections[*connection as usize].line();
-                let without_cr = line.strip_suffix('\r').filter(|_| self.is_http);
+                let without_cr = line.strip_suffix('\r').filter(|_| self.is_http());
                 let line = without_cr.unwrap_or(&line);
                 assert!(
                     matches(expected, line),
@@ -290,17 +310,10 @@ fn transcripts() -> Vec<Transcript> {
         let Some(tag) = text.strip_prefix("```") else {
             continue;
         };
-        let (tag, is_http) = match tag.strip_suffix("-http") {
-            Some(tag) => (tag, true),
-            None => (tag, false),
-        };
-        let server = match tag {
-            "relay" => ServerKind::Relay,
-            "relay-secret" => ServerKind::RelayWithSecret,
-            "relay-untrusting" => ServerKind::UntrustingRelay,
-            "relay-udp" => ServerKind::RelayOverUdp,
-            "node" => ServerKind::Node,
-            tag => panic!("protocol.md:{line}: unknown tag {tag:?}"),
+        let (server, transport) = match (tag.strip_suffix("-http"), tag.strip_suffix("-udp")) {
+            (Some(tag), _) => (tag, Transport::Http),
+            (_, Some(tag)) => (tag, Transport::Udp),
+            (None, None) => (tag, Transport::Lines),
         };
         let mut steps: Vec<Step> = Vec::new();
         for (text, line) in lines.by_ref().take_while(|(text, _)| *text != "```") {
@@ -330,8 +343,8 @@ fn transcripts() -> Vec<Transcript> {
         }
         transcripts.push(Transcript {
             line,
-            server,
-            is_http,
+            server: server.to_owned(),
+            transport,
             steps,
         });
     }
