@@ -123,7 +123,7 @@ impl Verb {
             Self::ShareDigest => ("SHAREDIGEST", "SHAREDIGEST hash sha-256 hex name", "announces the SHA-256 of a file of your node", ""),
             Self::Unshare => ("UNSHARE", "UNSHARE name", "withdraws a file of your node", ""),
             Self::Find => ("FIND", "FIND name", "lists who has a file: ip port size hash", ""),
-            Self::Search => ("SEARCH", "SEARCH text", "lists all files, or those whose names contain text", ""),
+            Self::Search => ("SEARCH", "SEARCH text", "lists all files, or those whose names contain text (no globs)", ""),
             Self::More => ("MORE", "MORE", "lists the next files", "lists the next files"),
             Self::Listen => ("LISTEN", "LISTEN", "receives messages: FROM ip port text", ""),
             Self::Who => ("WHO", "WHO", "lists who receives messages: ip port", ""),
