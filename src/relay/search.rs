@@ -9,6 +9,7 @@ use log::debug;
 
 use crate::protocol::address_group;
 use crate::relay::index::{Search, SearchResult, Visibility, WORK_PER_STEP};
+use crate::relay::table::SlotId;
 use crate::relay::{Relay, RelayRequest};
 use crate::role::{ConnId, Output, ReadNext};
 
@@ -155,12 +156,22 @@ impl Relay {
 
     /// Returns whether the search is finished.
     fn search_step(&mut self, search: &mut Search, on_loopback: bool) -> bool {
-        let visibility = Visibility {
+        let is_live = |slot| self.directory.is_live(slot);
+        let visibility = self.visibility(on_loopback, &is_live);
+        search.step(&self.index, &visibility, &mut self.searches.work)
+    }
+
+    /// Which holders a requester sees. `is_live` says whether a node has not left.
+    pub(super) fn visibility<'v>(
+        &self,
+        on_loopback: bool,
+        is_live: &'v dyn Fn(SlotId) -> bool,
+    ) -> Visibility<'v> {
+        Visibility {
             on_loopback,
             has_departed: self.directory.next_departed().is_some(),
-            is_live: &|slot| self.directory.is_live(slot),
-        };
-        search.step(&self.index, &visibility, &mut self.searches.work)
+            is_live,
+        }
     }
 
     fn send_result(&self, request: &mut RelayRequest<'_>, search: Search) -> ReadNext {

@@ -14,6 +14,9 @@ use crate::web::text;
 /// Digits of a hash in a link: enough that nobody finds another content with the same ones.
 const LINK_DIGITS: usize = HashPrefix::PROOF_DIGITS;
 
+/// Digits of a hash that people compare, as the programs print them.
+const SHORT_DIGITS: usize = 8;
+
 /// The files of the network, or those that a search has found.
 #[derive(Template)]
 #[template(path = "network.html", config = "src/web/askama.toml")]
@@ -46,6 +49,8 @@ pub(crate) struct FileRow<'a> {
     age: Duration,
     /// What follows the name in a link, if other contents have the name, too.
     query: String,
+    /// Which content of the name it is, and of how many, if there are several.
+    choice: Option<(usize, usize)>,
 }
 
 /// The nodes of the network.
@@ -102,15 +107,24 @@ pub(crate) struct HoldersPage<'a> {
 pub(crate) struct ContentsPage<'a> {
     pub(crate) host: &'a str,
     pub(crate) name: &'a str,
+    /// How many there are. The page has the first ones.
+    pub(crate) count: usize,
     pub(crate) rows: Vec<ContentRow>,
 }
 
 /// A content.
 pub(crate) struct ContentRow {
+    /// Leads to what the client has asked for.
     pub(crate) link: String,
+    /// What follows the name in a link to this content.
+    pub(crate) query: String,
     pub(crate) size: u64,
     pub(crate) hash: Option<String>,
+    /// How long the relay has known it.
+    pub(crate) age: Option<Duration>,
     pub(crate) holders: usize,
+    /// A few of the holders.
+    pub(crate) nodes: Vec<SocketAddr>,
 }
 
 impl NetworkPage<'_> {
@@ -142,13 +156,14 @@ impl<'a> FileRow<'a> {
             file,
             age,
             query: String::new(),
+            choice: None,
         });
         let mut rows: Vec<Self> = rows.collect();
         for same in rows.chunk_by_mut(|a, b| a.file.name == b.file.name) {
-            if same.len() > 1 {
-                for row in same {
-                    row.query = content_query(row.file.size, row.file.hash);
-                }
+            let count = same.len();
+            for (index, row) in same.iter_mut().enumerate().filter(|_| count > 1) {
+                row.query = content_query(row.file.size, row.file.hash);
+                row.choice = Some((index + 1, count));
             }
         }
         rows
@@ -164,6 +179,47 @@ impl<'a> FileRow<'a> {
             .hash
             .0
             .map_or_else(|| "–".to_owned(), |hash| hash.short())
+    }
+
+    /// The digits by which a command chooses this content, if there are others.
+    fn hash_digits(&self) -> Option<String> {
+        let hash = self.file.hash.0.filter(|_| self.choice.is_some())?;
+        Some(digits(&hash.to_string(), LINK_DIGITS).to_owned())
+    }
+
+    /// Whether the row has the command that saves the file. Of several contents, one without a
+    /// known hash cannot be chosen. A stranger has chosen a hidden name.
+    fn has_command(&self) -> bool {
+        let is_clear = self.choice.is_none() || self.file.hash.0.is_some();
+        is_clear && !self.file.name.is_hidden()
+    }
+}
+
+impl ContentsPage<'_> {
+    fn relay(&self) -> HostWords<'_> {
+        HostWords::parse(self.host)
+    }
+
+    /// Whether the page has commands that save the file: a stranger has chosen a hidden name.
+    fn has_commands(&self) -> bool {
+        FileName::parse(self.name).is_ok_and(|name| !name.is_hidden())
+    }
+}
+
+impl ContentRow {
+    /// The first digits of the hash, for people.
+    fn short_hash(&self) -> Option<&str> {
+        self.hash.as_deref().map(|hash| digits(hash, SHORT_DIGITS))
+    }
+
+    /// The first digits of the hash, for a command.
+    fn hash_digits(&self) -> Option<&str> {
+        self.hash.as_deref().map(|hash| digits(hash, LINK_DIGITS))
+    }
+
+    /// How many holders the row does not name.
+    fn other_nodes(&self) -> usize {
+        self.holders - self.nodes.len()
     }
 }
 

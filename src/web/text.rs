@@ -41,6 +41,14 @@ pub(crate) fn minute(seconds: i64) -> impl Display {
     })
 }
 
+/// The two halves of a hash: a narrow page breaks it between them, so that the lines are of
+/// one length.
+pub(crate) fn halves(digits: &str) -> (&str, &str) {
+    digits
+        .split_at_checked(digits.len() / 2)
+        .unwrap_or((digits, ""))
+}
+
 /// How long ago something was: `59 min`, `47 h`, `2 d`.
 pub(crate) fn age(age: Duration) -> impl Display {
     let minutes = age.as_secs() / 60;
@@ -64,6 +72,12 @@ mod tests {
         assert_eq!(path("a b/ü%<.txt").to_string(), "a%20b/%C3%BC%25%3C.txt");
         assert_eq!(path("a:b?c#d\"e'").to_string(), "a%3Ab%3Fc%23d%22e%27");
         assert_eq!(query("a/b&c=+").to_string(), "a%2Fb%26c%3D%2B");
+    }
+
+    #[test]
+    fn a_hash_has_two_halves() {
+        assert_eq!(halves("01234567"), ("0123", "4567"));
+        assert_eq!(halves(""), ("", ""));
     }
 
     #[test]

@@ -16,11 +16,11 @@ use crate::support::{
 /// The addresses at which the files of these tests are said to be.
 const NODE: &str = "127.0.0.1";
 /// Two hashes.
-const ONE: &str = "1111111111111111111111111111111111111111111111111111111111111111";
-const TWO: &str = "2222222222222222222222222222222222222222222222222222222222222222";
+pub const ONE: &str = "1111111111111111111111111111111111111111111111111111111111111111";
+pub const TWO: &str = "2222222222222222222222222222222222222222222222222222222222222222";
 
 /// Registers a node with this port and announces files for it, each as `size hash name`.
-fn announce(relay: &Server, port: u16, files: &[&str]) {
+pub fn announce(relay: &Server, port: u16, files: &[&str]) {
     let shares = files.iter().map(|file| format!("SHARE {file}\n"));
     let lines = format!("REGISTER {NODE} {port}\n{}", shares.collect::<String>());
     let reply = ask(relay.address(), lines.as_bytes());
@@ -402,7 +402,7 @@ const AWKWARD: [(&str, &str, &str); 6] = [
 ];
 
 /// The addresses in the links of a page.
-fn links(page: &str) -> Vec<String> {
+pub fn links(page: &str) -> Vec<String> {
     let links = page.split("href=\"").skip(1);
     let link = |rest: &str| {
         rest.split('"')
@@ -511,7 +511,7 @@ fn nodes_and_holders_have_pages() {
         let choice = http(relay.address(), "GET", &format!("/{path}/a%20b.txt"), html);
         assert_eq!(choice.status, 300);
         assert!(choice.headers("vary").any(|value| value == "Accept"));
-        let link = format!("<a href=\"/{path}/a%20b.txt?hash={}\">", &TWO[..32]);
+        let link = format!("<a href=\"/{path}/a%20b.txt?hash={}\" ", &TWO[..32]);
         assert!(choice.text().contains(&link), "{}", choice.text());
     }
     let target = "/holders/a%20b.txt?hash=22222222";

@@ -69,6 +69,7 @@ mod hidden_names;
 mod hostile_relay;
 mod http_archive;
 mod http_browsers;
+mod http_choices;
 mod http_clients;
 mod http_files;
 mod http_limits;

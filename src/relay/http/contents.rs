@@ -1,7 +1,8 @@
 //! The contents of a file: what its holders have under one name.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use crate::protocol::{
     FileName, HashPrefix, HolderItem, MaybeHash, NodeItem, Sha256Digest, address_group,
@@ -68,6 +69,9 @@ pub(in crate::relay) struct Content {
     pub(super) nodes: Vec<NodeItem>,
 }
 
+/// The most contents whose ages a page tells.
+const MAX_AGES: usize = 1000;
+
 /// What a request for a file finds.
 pub(in crate::relay) enum FoundContent {
     One(Content),
@@ -115,9 +119,25 @@ impl Relay {
         }
         let mut content = all.remove(0);
         let digests = self.announced_digests(request, name);
-        let id = ContentId::new(content.size, content.hash);
-        content.sha256 = digests.get(&id).copied().flatten();
+        content.sha256 = digests.get(&content.id()).copied().flatten();
         Some(FoundContent::One(content))
+    }
+}
+
+impl Relay {
+    /// How long the relay has known these contents of a file.
+    pub(super) fn content_ages(
+        &self,
+        request: &RelayRequest<'_>,
+        name: &FileName<'_>,
+    ) -> HashMap<ContentId, Duration> {
+        let is_live = |slot| self.directory.is_live(slot);
+        let visibility = self.visibility(request.is_loopback(), &is_live);
+        let times = self.index.content_times(name, &visibility, MAX_AGES);
+        let uptime = self.uptime(request.now);
+        let ages = times.into_iter();
+        ages.map(|(content, since)| (content, since.age(uptime)))
+            .collect()
     }
 }
 
@@ -143,6 +163,10 @@ fn contents(holders: &[HolderItem]) -> Vec<Content> {
 }
 
 impl Content {
+    pub(super) fn id(&self) -> ContentId {
+        ContentId::new(self.size, self.hash)
+    }
+
     /// At how many addresses it is.
     fn addresses(&self) -> usize {
         let groups = self

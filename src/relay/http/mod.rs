@@ -18,7 +18,6 @@ use log::debug;
 
 use crate::escaped::Escaped;
 use crate::protocol::{FileName, MAX_LISTED_FILES, Verb, fold_work};
-use crate::relay::http::choices::choose;
 use crate::relay::index::{NameQuery, Search, SearchOptions, SearchResult};
 use crate::relay::{Relay, RelayRequest};
 use crate::role::{ConnId, Input, ReadNext};
@@ -211,7 +210,9 @@ impl Relay {
         let found = self.find_content(request, name, filter);
         let content = match found.ok_or_else(Refusal::no_holder)? {
             FoundContent::One(content) => content,
-            FoundContent::Several(contents) => return Ok(choose(request, http, name, &contents)),
+            FoundContent::Several(contents) => {
+                return Ok(self.choose(request, http, name, &contents));
+            }
         };
         Ok(match view {
             ContentView::File => files::redirect(request, &content, name),

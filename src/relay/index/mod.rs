@@ -3,6 +3,7 @@
 //! An entry lives as long as its node's lease. When a node leaves, its files are
 //! removed in bounded steps by [`Index::remove_files`].
 
+mod content_times;
 mod digests;
 mod found;
 mod holder;
