@@ -23,7 +23,7 @@ use std::sync::LazyLock;
 
 pub(crate) use asset::Asset;
 pub(crate) use connections_page::{ConnectionRow, ConnectionsPage};
-pub(crate) use error_page::ErrorPage;
+pub(crate) use error_page::{ErrorPage, MissingFile, last_part};
 pub(crate) use folder_page::{ColumnHead, FileCells, FolderPage, FolderRow};
 pub(crate) use link::node_url;
 pub(crate) use metalink::Metalink;

@@ -41,6 +41,22 @@ pub(crate) fn minute(seconds: i64) -> impl Display {
     })
 }
 
+/// An error text as a sentence: with a capital letter, unless it begins with something else
+/// than a word, and a full stop.
+pub(crate) fn sentence(text: &str) -> String {
+    let (word, rest) = text.split_at(text.find(' ').unwrap_or(text.len()));
+    let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let stop = if text.ends_with(['.', '?', '!']) {
+        ""
+    } else {
+        "."
+    };
+    match is_word {
+        true => format!("{}{}{rest}{stop}", word[..1].to_uppercase(), &word[1..]),
+        false => format!("{text}{stop}"),
+    }
+}
+
 /// The two halves of a hash: a narrow page breaks it between them, so that the lines are of
 /// one length.
 pub(crate) fn halves(digits: &str) -> (&str, &str) {
@@ -72,6 +88,15 @@ mod tests {
         assert_eq!(path("a b/ü%<.txt").to_string(), "a%20b/%C3%BC%25%3C.txt");
         assert_eq!(path("a:b?c#d\"e'").to_string(), "a%3Ab%3Fc%23d%22e%27");
         assert_eq!(query("a/b&c=+").to_string(), "a%2Fb%26c%3D%2B");
+    }
+
+    #[test]
+    fn an_error_becomes_a_sentence() {
+        assert_eq!(sentence("no such file"), "No such file.");
+        let id = "sha256//a is not in --allow-ids";
+        assert_eq!(sentence(id), format!("{id}."));
+        assert_eq!(sentence("TLS only; say https"), "TLS only; say https.");
+        assert_eq!(sentence(""), ".");
     }
 
     #[test]

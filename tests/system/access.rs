@@ -248,7 +248,7 @@ fn http_takes_the_secret_as_the_password_of_each_request() {
     let relay = secret_relay(&["--guess-rate", "1000"]);
     let share = folder(&[("five.txt", b"Hello")]);
     let node = secret_node(&relay, share.path(), &[]);
-    let for_browser = "a secret is needed: write it as the password, with any user name";
+    let for_browser = "A secret is needed: write it as the password, with any user name";
     let for_curl = "a secret is needed: curl --user :SECRET";
     for (server, target) in [(&relay, "/api/files"), (&relay, "/"), (&node, "/five.txt")] {
         let address = server.address();

@@ -118,7 +118,10 @@ fn a_node_shows_its_share() {
     // An error is a page, too.
     let address = format!("http://{}/nothing", node.address());
     let error = browser.open(&address).document;
-    assert!(error.contains("no such file"), "{error}");
+    assert!(
+        error.contains("No such file: <code>nothing</code>"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -227,9 +227,17 @@ fn malformed_requests_get_a_reason_as_json() {
             400,
             "size must be a number of bytes",
         ),
-        ("/api/holders/b.txt", 404, "no node has this file"),
-        ("/api/holders/a.txt?size=4", 404, "no node has this file"),
-        ("/api/other", 404, "no such page; a file is at /files/NAME"),
+        ("/api/holders/b.txt", 404, "no node has this file: b.txt"),
+        (
+            "/api/holders/a.txt?size=4",
+            404,
+            "no node has this file: a.txt",
+        ),
+        (
+            "/api/other",
+            404,
+            "no such page (a file is at /files/NAME): /api/other",
+        ),
     ] {
         let response = http(relay.address(), "GET", target, "");
         assert_eq!(response.status, status, "{target}");

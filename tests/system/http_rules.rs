@@ -225,7 +225,11 @@ fn errors_have_three_forms() {
             Some("text/html; charset=utf-8")
         );
         assert!(page.text().starts_with("<!doctype html>"), "{page:?}");
-        assert!(page.text().contains(reason), "{page:?}");
+        // As a sentence, in which the name is marked.
+        let (_, sentence) = reason.split_once("no such ").expect("checked above");
+        let (what, name) = sentence.split_once(": ").expect("the name");
+        let sentence = format!("<p>No such {what}: <code>{name}</code></p>");
+        assert!(page.text().contains(&sentence), "{}", page.text());
         // A cache must not send one form to a client that wants another.
         for response in [text, json, page] {
             assert_eq!(response.header("cache-control"), Some("no-store"));

@@ -71,6 +71,7 @@ mod http_archive;
 mod http_browsers;
 mod http_choices;
 mod http_clients;
+mod http_errors;
 mod http_files;
 mod http_limits;
 mod http_node;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::node::Node;
 use crate::node::http::folder_listing::{FolderEntry, entries_after, entries_work};
 use crate::node::http::list::ListSubject;
+use crate::node::http::no_such_file;
 use crate::node::requests::NodeRequest;
 use crate::node::share::Share;
 use crate::role::ReadNext;
@@ -23,7 +24,7 @@ impl<S: Share> Node<S> {
         let (entries, next) = entries_after(&mut self.share, folder, &after);
         request.reply.add_work(entries_work(&entries));
         if entries.is_empty() && after.is_empty() && !folder.is_empty() {
-            return request.reply.not_found();
+            return no_such_file(request, folder);
         }
         let list = json_list(ListSubject::Folder(folder), &entries, next.as_deref());
         request.reply.document(&list)

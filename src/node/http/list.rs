@@ -3,6 +3,7 @@
 use crate::counted::Counted;
 use crate::node::Node;
 use crate::node::http::folder_listing::{FolderEntry, FolderListing, SortKey, SortOrder};
+use crate::node::http::no_such_file;
 use crate::node::requests::NodeRequest;
 use crate::node::share::Share;
 use crate::role::ReadNext;
@@ -50,7 +51,7 @@ impl<S: Share> Node<S> {
         request.reply.add_work(work);
         let subject = ListSubject::Folder(folder);
         let list = match listing {
-            FolderListing::Missing => return request.reply.not_found(),
+            FolderListing::Missing => return no_such_file(request, folder),
             FolderListing::Sorted {
                 entries,
                 page,

@@ -28,7 +28,7 @@ use crate::role::{ConnId, Context, Input, ReadNext};
 use crate::session::ServerSession;
 use crate::session::http::{ConnectionsView, Document, HttpRequest, Status};
 use crate::session::server::{self, RequestContext};
-use crate::web;
+use crate::web::{self, MissingFile};
 
 impl<S: Share> Node<S> {
     /// Reads one request in HTTP and answers it.
@@ -70,7 +70,7 @@ impl<S: Share> Node<S> {
                 Some(next) => next,
                 None => self.http_no_file(request, task, &http, &name),
             },
-            Err(_) => request.reply.not_found(),
+            Err(_) => no_such_file(request, path),
         }
     }
 
@@ -94,7 +94,7 @@ impl<S: Share> Node<S> {
             Some(folder) if !folder.is_empty() => {
                 self.http_archive(request, task, &format!("{folder}/"))
             }
-            _ => request.reply.not_found(),
+            _ => no_such_file(request, name.as_str()),
         }
     }
 
@@ -174,7 +174,7 @@ impl<S: Share> Node<S> {
         folder: &str,
     ) -> ReadNext {
         if !folder.is_empty() && !has_folder(&mut self.share, folder) {
-            return request.reply.not_found();
+            return no_such_file(request, folder);
         }
         let archive = FolderArchive::new(folder.to_owned());
         let reply = &mut request.reply;
@@ -183,6 +183,16 @@ impl<S: Share> Node<S> {
         }
         self.begin_task(request, task, HttpWork::Archive(archive))
     }
+}
+
+/// Nothing of this name is shared.
+fn no_such_file<S: Share>(request: &mut NodeRequest<'_, S>, name: &str) -> ReadNext {
+    let missing = MissingFile {
+        name,
+        search_parameter: "search",
+        similar: Vec::new(),
+    };
+    request.reply.missing_file("no such file", &missing)
 }
 
 /// Ends the turn of a connection after an answer that takes long to make: others have theirs

@@ -55,7 +55,7 @@ impl Relay {
         filter: &ContentFilter,
     ) -> Result<ReadNext, Refusal> {
         let holders = self.find_holders(request, name, filter);
-        let holders = holders.ok_or_else(Refusal::no_holder)?;
+        let holders = holders.ok_or_else(|| Refusal::no_holder(name))?;
         let digests = self.announced_digests(request, name);
         let holders: Vec<Value> = holders
             .iter()

@@ -10,6 +10,7 @@ mod nodes;
 mod pages;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 pub(super) use connections::PendingConnections;
@@ -21,7 +22,8 @@ use crate::protocol::{FileName, MAX_LISTED_FILES, Verb, fold_work};
 use crate::relay::index::{NameQuery, Search, SearchOptions, SearchResult};
 use crate::relay::{Relay, RelayRequest};
 use crate::role::{ConnId, Input, ReadNext};
-use crate::session::http::{Document, HttpContext, HttpRequest, Status};
+use crate::session::http::{Document, ErrorFormat, HttpContext, HttpRequest, Status};
+use crate::web::{MissingFile, last_part};
 
 /// The items of a list, unless the request says how many.
 const DEFAULT_LIMIT: usize = 100;
@@ -30,6 +32,9 @@ const LIMITS: RangeInclusive<usize> = 1..=MAX_LISTED_FILES;
 
 /// Files on a page for people.
 const FILES_PER_PAGE: usize = 50;
+
+/// Names of other files on the page of a file that is missing.
+const MAX_SIMILAR: usize = 5;
 
 /// An answer that waits for its search.
 pub(super) struct PendingAnswer {
@@ -41,6 +46,8 @@ pub(super) struct PendingAnswer {
 enum AnswerForm {
     Json,
     Page(PageQuery),
+    /// Nothing has this name; what the search finds may be meant.
+    NotFound(Missing),
 }
 
 /// The search for a page for people.
@@ -53,30 +60,39 @@ struct PageQuery {
     after: Option<String>,
 }
 
+/// What a request names, and what is not there.
+struct Missing {
+    text: &'static str,
+    name: String,
+}
+
 /// Why a request is refused.
-struct Refusal {
-    status: Status,
-    text: Cow<'static, str>,
+enum Refusal {
+    NotFound(Missing),
+    Error {
+        status: Status,
+        text: Cow<'static, str>,
+    },
 }
 
 impl Refusal {
-    fn not_found(text: &'static str) -> Self {
-        let (status, text) = (Status::NOT_FOUND, text.into());
-        Self { status, text }
+    fn not_found(text: &'static str, name: &str) -> Self {
+        let name = name.to_owned();
+        Self::NotFound(Missing { text, name })
     }
 
-    fn no_holder() -> Self {
-        Self::not_found("no node has this file")
+    fn no_holder(name: &FileName<'_>) -> Self {
+        Self::not_found("no node has this file", name.as_str())
     }
 
     fn forbidden(text: &'static str) -> Self {
         let (status, text) = (Status::FORBIDDEN, text.into());
-        Self { status, text }
+        Self::Error { status, text }
     }
 
     fn bad_request(text: impl Into<Cow<'static, str>>) -> Self {
         let (status, text) = (Status::BAD_REQUEST, text.into());
-        Self { status, text }
+        Self::Error { status, text }
     }
 }
 
@@ -139,10 +155,13 @@ impl Relay {
             request.ip,
             Escaped::text(&http.path)
         );
-        self.answer_route(request, conn, &http)
-            .unwrap_or_else(|Refusal { status, text }| {
+        match self.answer_route(request, conn, &http) {
+            Ok(next) => next,
+            Err(Refusal::Error { status, text }) => {
                 request.reply.error_document(status, &text, Vec::new())
-            })
+            }
+            Err(Refusal::NotFound(missing)) => self.answer_missing(request, conn, missing),
+        }
     }
 
     fn answer_route(
@@ -178,8 +197,9 @@ impl Relay {
         http: &HttpRequest<'_>,
     ) -> Result<ReadNext, Refusal> {
         let view = FileView::parse(&http.path);
-        let (view, name) =
-            view.ok_or_else(|| Refusal::not_found("no such page; a file is at /files/NAME"))?;
+        let (view, name) = view.ok_or_else(|| {
+            Refusal::not_found("no such page (a file is at /files/NAME)", &http.path)
+        })?;
         let name = FileName::parse(name);
         let name = name.map_err(|error| Refusal::bad_request(error.to_string()))?;
         let session = request.session.server();
@@ -208,7 +228,7 @@ impl Relay {
             return Err(Refusal::forbidden("a hidden file has no Metalink"));
         }
         let found = self.find_content(request, name, filter);
-        let content = match found.ok_or_else(Refusal::no_holder)? {
+        let content = match found.ok_or_else(|| Refusal::no_holder(name))? {
             FoundContent::One(content) => content,
             FoundContent::Several(contents) => {
                 return Ok(self.choose(request, http, name, &contents));
@@ -221,6 +241,29 @@ impl Relay {
                 pages::holders(request, http.host(), &content, name, filter.is_empty())
             }
         })
+    }
+
+    /// Nothing has the name of the request. A person learns which files have a name like it.
+    fn answer_missing(
+        &mut self,
+        request: &mut RelayRequest<'_>,
+        conn: ConnId,
+        missing: Missing,
+    ) -> ReadNext {
+        let context = request.reply.http_context();
+        let is_page = context.is_some_and(|context| context.error_format == ErrorFormat::Html);
+        let text = last_part(&missing.name).to_owned();
+        if !is_page || text.is_empty() {
+            return missing_page(request, &missing, Vec::new());
+        }
+        let options = SearchOptions {
+            max_files: MAX_SIMILAR,
+            counts_all: false,
+        };
+        await_search(request, AnswerForm::NotFound(missing));
+        request.reply.add_work(fold_work(&text));
+        let search = Search::new(NameQuery::text(&text), options, None);
+        self.search(request, conn, search)
     }
 
     fn search_files(
@@ -278,6 +321,15 @@ impl Relay {
         match pending.form {
             AnswerForm::Json => api::files(request, result, self.uptime(request.now)),
             AnswerForm::Page(query) => self.network_page(request, &query, result),
+            AnswerForm::NotFound(missing) => {
+                let files = result.files.items();
+                let names: BTreeSet<String> = files.map(|file| file.name.to_string()).collect();
+                missing_page(
+                    request,
+                    &missing,
+                    names.iter().map(String::as_str).collect(),
+                )
+            }
         }
     }
 
@@ -292,6 +344,16 @@ impl Relay {
         let document = Document::metrics("peerline_relay", &self.figures(request), times);
         Ok(request.reply.document(&document))
     }
+}
+
+/// The answer to a request that names nothing; `similar` files have a name like it.
+fn missing_page(request: &mut RelayRequest<'_>, missing: &Missing, similar: Vec<&str>) -> ReadNext {
+    let file = MissingFile {
+        name: &missing.name,
+        search_parameter: "q",
+        similar,
+    };
+    request.reply.missing_file(missing.text, &file)
 }
 
 /// Remembers what the next search of the connection is for.

@@ -1,5 +1,6 @@
 //! Why a request in HTTP is not answered, and the page that says so.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use askama::Template;
@@ -9,7 +10,7 @@ use crate::escaped::Escaped;
 use crate::protocol::AccessRejection;
 use crate::session::http::context::ErrorFormat;
 use crate::session::http::status::Status;
-use crate::web::{ErrorPage, PAGE_TYPE};
+use crate::web::{ErrorPage, MissingFile, PAGE_TYPE};
 
 /// Why a server does not execute a request in HTTP. Prints as a sentence for people.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -128,16 +129,29 @@ pub(in crate::session) fn render(
     format: ErrorFormat,
     status: Status,
     text: &str,
+    missing: Option<&MissingFile<'_>>,
 ) -> (&'static str, String) {
     let (code, phrase) = (status.code(), status.phrase());
+    let whole_text = match missing {
+        Some(missing) => format!("{text}: {}", Escaped::text(missing.name)).into(),
+        None => Cow::Borrowed(text),
+    };
     match format {
-        ErrorFormat::Text => ("text/plain; charset=utf-8", format!("{code} {text}\n")),
+        ErrorFormat::Text => (
+            "text/plain; charset=utf-8",
+            format!("{code} {whole_text}\n"),
+        ),
         ErrorFormat::Json => {
-            let object = serde_json::json!({ "code": code, "error": text });
+            let object = serde_json::json!({ "code": code, "error": whole_text });
             ("application/json", format!("{object}\n"))
         }
         ErrorFormat::Html => {
-            let page = ErrorPage { code, phrase, text };
+            let page = ErrorPage {
+                code,
+                phrase,
+                text,
+                missing,
+            };
             // Writing to a string does not fail.
             (PAGE_TYPE, page.render().unwrap_or_default())
         }

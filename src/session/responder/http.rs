@@ -14,7 +14,7 @@ use crate::session::http::file_headers::{FileHeaders, disposition};
 use crate::session::http::response::ResponseHead;
 use crate::session::http::{Document, ErrorFormat, HttpContext, Status};
 use crate::session::responder::{ReplyDestination, Responder};
-use crate::web::text;
+use crate::web::{MissingFile, text};
 
 /// The header of a refusal that may be over soon.
 pub(super) const RETRY_SOON: (&str, Cow<'static, str>) = ("Retry-After", Cow::Borrowed("1"));
@@ -68,11 +68,26 @@ impl<R: Role> Responder<'_, R> {
         &mut self,
         status: Status,
         text: &str,
+        headers: Vec<(&'static str, Cow<'_, str>)>,
+    ) -> ReadNext {
+        self.error_about(status, text, None, headers)
+    }
+
+    /// What the client requests is not there.
+    pub(crate) fn missing_file(&mut self, text: &str, missing: &MissingFile<'_>) -> ReadNext {
+        self.error_about(Status::NOT_FOUND, text, Some(missing), Vec::new())
+    }
+
+    fn error_about(
+        &mut self,
+        status: Status,
+        text: &str,
+        missing: Option<&MissingFile<'_>>,
         mut headers: Vec<(&'static str, Cow<'_, str>)>,
     ) -> ReadNext {
         // The form is not the same for every client, and the next answer may be another one.
         headers.push(("Cache-Control", Cow::Borrowed("no-store")));
-        let (media_type, content) = error::render(self.error_format(), status, text);
+        let (media_type, content) = error::render(self.error_format(), status, text, missing);
         self.document(&Document {
             status,
             media_type,
