@@ -107,6 +107,7 @@ mod prompt;
 mod prompt_get;
 mod ranges;
 mod rates;
+mod recipes;
 mod registration;
 mod registry;
 mod registry_faults;
