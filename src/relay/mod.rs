@@ -265,11 +265,15 @@ impl Role for Relay {
         if input.is_http() {
             return self.answer_http(&mut request, conn, input);
         }
+        let (ip, position) = (request.ip, self.change_position());
         let next = self.answer(&mut request, input);
         if let ReadNext::Close(_) = next {
             self.stop_listening(request.session, request.now);
         }
-        next
+        match position {
+            Some(position) => self.limit_changes((ip, conn), position, next),
+            None => next,
+        }
     }
 
     fn write_connections(

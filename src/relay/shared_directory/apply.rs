@@ -48,7 +48,7 @@ impl Relay {
         };
         let is_own = shared.link == RegistryLink::Connected(batch.origin);
         if is_own && !shared.unconfirmed.has_overtaken() {
-            shared.unconfirmed.confirm(batch.number);
+            shared.confirm(batch.number);
             return true;
         }
         if !is_own
@@ -63,7 +63,7 @@ impl Relay {
             };
             let Some(line) = shared.incoming.next_line(&batch.text) else {
                 if is_own {
-                    shared.unconfirmed.confirm(batch.number);
+                    shared.confirm(batch.number);
                 }
                 return true;
             };

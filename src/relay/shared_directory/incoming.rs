@@ -117,6 +117,13 @@ impl Relay {
             }
             shared.flush(now);
         }
+        if let Some(shared) = &mut self.shared {
+            shared
+                .flow
+                .take_ready()
+                .into_iter()
+                .for_each(|conn| out.resume(conn));
+        }
     }
 
     /// Returns false if a part of the update is left.
@@ -189,6 +196,7 @@ impl Relay {
         shared.publications.clear();
         shared.next_listener = None;
         let renewed = shared.outgoing.clear();
+        shared.flow.clear();
         let mut marks: Vec<(NodeAddress, Unpublished)> = Vec::new();
         marks.extend(renewed.into_iter().map(|node| (node, Unpublished::Renewal)));
         let missing = missing.into_iter().map(|(_, node)| node);

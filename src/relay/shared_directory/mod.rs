@@ -5,7 +5,8 @@
 //! see [`crate::registry`]) puts the batches of all relays in one order, and every relay
 //! applies those of the others (`apply`). Relays agree because the last change in the
 //! order of the engine decides: a relay that has applied changes of its own too early
-//! applies them again when they return (`unconfirmed`).
+//! applies them again when they return (`unconfirmed`). A client whose changes come faster than
+//! the engine takes them waits (`flow_control`).
 //!
 //! A relay that was cut off marks what changes meanwhile. When the engine is back, the
 //! engine's record of each node is compared with the relay's (`reconcile`); of two records
@@ -18,6 +19,7 @@
 
 mod apply;
 mod change;
+mod flow_control;
 mod incoming;
 mod key_write;
 mod other_relays;
@@ -39,6 +41,7 @@ pub use change::{DirectoryChange, NodeHeader};
 pub use key_write::{HEADER_FIELD, KeyWrite, RecordField, WHOLE_FIELD, append_field, key_writes};
 
 use crate::protocol::NodeAddress;
+use crate::relay::shared_directory::flow_control::FlowControl;
 use crate::relay::shared_directory::incoming::IncomingUpdates;
 use crate::relay::shared_directory::other_relays::OtherRelays;
 use crate::relay::shared_directory::outgoing::Outgoing;
@@ -156,6 +159,7 @@ pub(super) struct SharedDirectory {
     incoming: IncomingUpdates,
     outgoing: Outgoing,
     unconfirmed: Unconfirmed,
+    flow: FlowControl,
     /// By the slot of the node.
     nodes: Vec<SharedNode>,
     /// Nodes that left while the relay was cut off, and when.
@@ -210,6 +214,7 @@ impl SharedDirectory {
             incoming: IncomingUpdates::default(),
             outgoing: Outgoing::new(lease, now),
             unconfirmed: Unconfirmed::default(),
+            flow: FlowControl::default(),
             nodes: Vec::new(),
             removed: HashMap::new(),
             reconciliation: Reconciliation::default(),

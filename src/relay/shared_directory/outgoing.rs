@@ -20,6 +20,8 @@ pub(super) struct Outgoing {
     /// The number of the next batch.
     pub(super) number: u64,
     text: Vec<u8>,
+    /// Bytes of all changes that were ever appended, but for renewals.
+    pub(super) appended: u64,
     /// The node of the last lines.
     subject: Option<NodeAddress>,
     /// Nodes whose leases were renewed.
@@ -36,6 +38,7 @@ impl Outgoing {
         Self {
             number: 1,
             text: Vec::new(),
+            appended: 0,
             subject: None,
             renewed: HashSet::new(),
             lease,
@@ -59,6 +62,7 @@ impl Outgoing {
         change: &DirectoryChange<'_>,
         now: Instant,
     ) {
+        let before = self.text.len();
         if let Some(address) = subject
             && self.subject != subject
         {
@@ -66,6 +70,7 @@ impl Outgoing {
             self.append_line(&DirectoryChange::Node(address));
         }
         self.append_line(change);
+        self.appended += (self.text.len() - before) as u64;
         self.publish_at.get_or_insert(now + BATCH_DELAY);
     }
 

@@ -170,6 +170,12 @@ impl Relay {
 }
 
 impl SharedDirectory {
+    /// The batches up to this number have returned.
+    pub(super) fn confirm(&mut self, number: u64) {
+        self.unconfirmed.confirm(number);
+        self.flow.confirm(number);
+    }
+
     /// Publishes a change of a node, or marks the node.
     fn record(
         &mut self,

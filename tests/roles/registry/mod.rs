@@ -7,6 +7,7 @@
 //! ```
 
 mod engine;
+mod flow;
 mod impostor;
 mod keys;
 mod listeners;

@@ -206,16 +206,18 @@ impl RelaySite {
             }
             self.machine.call(Relay::on_timer);
         }
-        let sent = self
-            .machine
-            .observer
-            .iter()
-            .filter_map(|event| match event {
-                Event::Sent { to, bytes } if *to == number => Some(bytes.as_slice()),
-                _ => None,
-            });
+        (number, self.sent_to(number))
+    }
+
+    /// What the relay has sent over a connection since the last new one.
+    pub fn sent_to(&self, number: u32) -> String {
+        let events = self.machine.observer.iter();
+        let sent = events.filter_map(|event| match event {
+            Event::Sent { to, bytes } if *to == number => Some(bytes.as_slice()),
+            _ => None,
+        });
         let text = sent.collect::<Vec<_>>().concat();
-        (number, String::from_utf8(text).expect("text"))
+        String::from_utf8(text).expect("text")
     }
 
     /// The nodes and files, as clients see them.
