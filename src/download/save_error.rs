@@ -25,6 +25,8 @@ pub(super) enum SaveError {
         length: u64,
         size: u64,
     },
+    /// The file to repair has pieces that are too long to be checked in memory.
+    TooLarge,
     /// There is no file to repair.
     Missing,
     /// The only piece of the file to repair is wrong.

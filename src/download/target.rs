@@ -150,6 +150,10 @@ impl Target {
                 "{path} has another content, and may be another file; it was not changed; \
                  get NAME -o {path} --force replaces it"
             ),
+            SaveError::TooLarge => format!(
+                "{path} has more than 1 TiB, and cannot be repaired in place; it was not changed; \
+                 get NAME -o {path} --force replaces it"
+            ),
             SaveError::Missing => format!("{path} is missing; get fetches it"),
             SaveError::NoHash => format!("no node knows the hash to compare {path} with"),
             SaveError::NoSpace { needed, free } => {

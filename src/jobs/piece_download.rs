@@ -72,6 +72,8 @@ pub(super) struct PieceDownload {
     size_deadline: Option<Instant>,
     /// Set if the output takes bytes in order only.
     in_order: Option<OrderedOutput>,
+    /// Whether the output is a file of the user: only right pieces may be written there.
+    is_repair: bool,
     /// The bytes of complete pieces.
     stored: u64,
     /// How many of these bytes an earlier download had stored.
@@ -139,6 +141,7 @@ impl PieceDownload {
             limited_until: None,
             size_deadline: None,
             in_order: None,
+            is_repair: context.user.repairs_file(),
             stored: 0,
             resumed: 0,
             is_plain: false,
@@ -367,10 +370,6 @@ impl PieceDownload {
             }
         }
         self.advance(context, now)
-    }
-
-    fn is_in_order(&self) -> bool {
-        self.in_order.is_some()
     }
 
     /// Nobody sends this piece any longer, unless another request for it is open.

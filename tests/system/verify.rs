@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use tempfile::TempDir;
 
 use crate::hashes::{hash, node};
+use crate::support::piece_node::{Fault, PieceNode};
 use crate::support::relay_index::{holders, wait_for_hash};
 use crate::support::{
     ProgramOutput, Server, client, client_command, eventually, folder, noise, relay, run,
@@ -89,6 +90,38 @@ fn only_wrong_pieces_are_replaced() {
     let found = "large: 2 of 6 pieces were wrong and have been replaced\n";
     assert!(output.stderr.contains(found), "{}", output.stderr);
     assert!(fixture.read("copy") == fixture.content);
+}
+
+#[test]
+fn only_right_pieces_are_written_into_the_file_of_the_user() {
+    let content = noise(SIZE, 24);
+    let mut damaged = content.clone();
+    damaged[PIECE + 7] ^= 1;
+    let home = folder(&[("file", &damaged)]);
+    let read = || fs::read(home.path().join("file")).expect("a file");
+    let verify = |relay: &Server| {
+        let args = ["verify", "file", "--timeout", "0.5"];
+        let mut command = client_command(relay.address(), &args);
+        command.current_dir(home.path());
+        run(command, b"")
+    };
+    for (fault, code) in [
+        (Fault::WrongByte, 12),
+        (Fault::HangAt(1), 4),
+        (Fault::ChangeAt(1), 4),
+    ] {
+        let relay = relay(&[]);
+        let node = PieceNode::new(&relay, &content, fault);
+        let output = verify(&relay);
+        assert!(read() == damaged, "{fault:?}: {}", output.stderr);
+        output.expect_code(code);
+        drop(node);
+    }
+    let relay = relay(&[]);
+    let _liar = PieceNode::new(&relay, &content, Fault::WrongByte);
+    let _honest = PieceNode::new(&relay, &content, Fault::None);
+    verify(&relay).expect_code(0);
+    assert!(read() == content);
 }
 
 #[test]

@@ -34,7 +34,8 @@ const LATE_PART: u64 = 4;
 /// each of those that were asked.
 const BETTER_FACTOR: u64 = 2;
 
-/// The bytes that may be on their way or in memory when they must be written in order.
+/// The bytes that may be on their way or in memory when they must be written in order, or
+/// not before they are checked. One piece may be longer.
 pub(super) const WINDOW: u64 = 16 * 1024 * 1024;
 
 /// A further request for a piece that is on its way.
@@ -63,7 +64,7 @@ impl PieceDownload {
             false => {}
         }
         while let Some((source, piece)) = self.next_request(context, now) {
-            let place = self.place(piece, self.is_in_order());
+            let place = self.place(piece, self.must_wait());
             self.request(context, source, piece, place, now);
         }
         self.refresh_parts(context);
@@ -73,7 +74,7 @@ impl PieceDownload {
                 // It starts anew, at a node that sends.
                 self.cancel_transfers(context, piece);
             }
-            let place = self.place(piece, fits || self.is_in_order());
+            let place = self.place(piece, fits || self.must_wait());
             self.request(context, source, piece, place, now);
         }
     }
@@ -82,7 +83,7 @@ impl PieceDownload {
     /// piece; takes that piece.
     fn next_request(&mut self, context: &JobContext, now: Instant) -> Option<(usize, u32)> {
         self.limited_until = self.limited_until(context, now);
-        if self.limited_until.is_some() {
+        if self.limited_until.is_some() || self.is_window_full() {
             return None;
         }
         let mut free = self.free(context);
@@ -267,10 +268,22 @@ impl PieceDownload {
     fn fits_memory(&self, piece: u32) -> bool {
         let range = self.layout.range(piece as usize);
         let extra = self.transfers.iter().filter(|other| {
-            other.is_in_memory() && !(self.is_in_order() && self.is_lonely(other.piece))
+            other.is_in_memory() && !(self.must_wait() && self.is_lonely(other.piece))
         });
         let used = extra.count() as u64 * self.layout.piece_size();
         used + (range.end - range.start) <= MAX_DUPLICATES
+    }
+
+    /// Whether all pieces wait in memory until they are checked: they are written in order, or
+    /// replace bytes of the user.
+    fn must_wait(&self) -> bool {
+        self.in_order.is_some() || self.is_repair
+    }
+
+    /// Whether the pieces of a repair that are on their way take all the memory for them.
+    fn is_window_full(&self) -> bool {
+        let count = self.transfers.len() as u64;
+        self.is_repair && count > 0 && (count + 1) * self.layout.piece_size() > WINDOW
     }
 
     /// Where the bytes of a piece go, which may have to wait in memory.
