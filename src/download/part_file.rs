@@ -85,7 +85,7 @@ impl PartFile {
         if !lock(&target, &names.state, &state).unwrap_or(false) {
             // Another program has completed this file, and is about to remove its state.
             if part.metadata()?.len() == 0 {
-                target.remove(&names.part);
+                target.remove(&names.part, &part);
             }
             return Err(SaveError::InUse);
         }
@@ -274,7 +274,7 @@ impl PartFile {
     /// a later try.
     pub(super) fn commit(self, content: &ContentInfo) -> io::Result<()> {
         match self.target.install(&self.part, &self.names.part, content) {
-            Ok(()) => self.target.remove(&self.names.state),
+            Ok(()) => self.target.remove(&self.names.state, &self.state),
             Err(error) => {
                 self.keep();
                 return Err(error);
@@ -285,14 +285,15 @@ impl PartFile {
 
     /// Removes both files.
     pub(super) fn remove(&self) {
-        self.target.remove(&self.names.part);
-        self.target.remove(&self.names.state);
+        self.target.remove(&self.names.part, &self.part);
+        self.target.remove(&self.names.state, &self.state);
     }
 
     /// Leaves both files for a later download, and says what is in them. None if they were
-    /// removed because they hold no piece.
+    /// removed because they hold no piece, or because the part has lost its name.
     pub(super) fn keep(mut self) -> Option<StoredBytes> {
-        if self.pieces.is_empty() && self.unchecked.is_empty() {
+        let is_lost = matches!(self.target.has(&self.names.part, &self.part), Ok(false));
+        if is_lost || (self.pieces.is_empty() && self.unchecked.is_empty()) {
             self.remove();
             return None;
         }

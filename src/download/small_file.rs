@@ -46,7 +46,7 @@ impl SmallFile {
             .write_all(&self.content)
             .and_then(|()| self.target.install(&file, name, content));
         if result.is_err() {
-            self.target.remove(name);
+            self.target.remove(name, &file);
         }
         result
     }

@@ -131,13 +131,18 @@ impl TargetFile {
     /// source, and the name of the target.
     ///
     /// # Errors
-    /// `AlreadyExists` if the name was taken meanwhile, or an error of the system.
+    /// `AlreadyExists` if the name was taken meanwhile, or an error of the system. Another
+    /// program has moved, replaced or deleted the file `from`.
     pub(super) fn install(
         &self,
         file: &File,
         from: &OsStr,
         content: &ContentInfo,
     ) -> io::Result<()> {
+        if !self.has(from, file)? {
+            let text = "another program has moved, replaced or deleted its unfinished file";
+            return Err(io::Error::other(text));
+        }
         self.set_attributes(file, content)?;
         let (folder, name) = (&self.folder, &self.name);
         let renamed = match self.replace {
@@ -171,8 +176,11 @@ impl TargetFile {
         Ok(())
     }
 
-    /// Removes a file beside the target.
-    pub(super) fn remove(&self, name: &OsStr) {
+    /// Removes a file beside the target, unless another one has its name by now.
+    pub(super) fn remove(&self, name: &OsStr, file: &File) {
+        if let Ok(false) = self.has(name, file) {
+            return;
+        }
         if let Err(error) = unlinkat(&self.folder, name, AtFlags::empty()) {
             let (name, error) = (name.display(), io::Error::from(error));
             log::warn!(target: OPERATOR, "cannot remove {name}: {}", Reason(&error));

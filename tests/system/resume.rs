@@ -152,6 +152,41 @@ fn a_download_resumes_after_any_signal() {
 }
 
 #[test]
+fn a_part_that_another_program_takes_away_is_not_taken_for_the_file() {
+    let fixture = ResumeFixture::new();
+    let path = |name: &str| fixture.home.path().join(name);
+    for what in ["replaced", "moved", "deleted"] {
+        let mut command = fixture.command(&["--limit-rate", "4MB"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut client = RunningProgram::start(command.stderr(Stdio::piped()));
+        eventually("two pieces are there", || fixture.recorded() >= 2);
+        let part = path(".large.part");
+        match what {
+            "deleted" => fs::remove_file(&part).expect("removed"),
+            _ => fs::rename(&part, path("moved")).expect("renamed"),
+        }
+        if what == "replaced" {
+            fs::write(&part, b"junk").expect("written");
+        }
+        let code = client.wait();
+        let mut text = String::new();
+        let stderr = client.child.stderr.as_mut().expect("it is a pipe");
+        stderr.read_to_string(&mut text).expect("text");
+        assert_eq!(code, Some(6), "{what}: {text}");
+        let reason = "another program has moved, replaced or deleted its unfinished file";
+        assert!(text.contains(reason), "{what}: {text}");
+        assert!(!text.contains("is kept"), "{what}: {text}");
+        assert!(!path("large").exists(), "{what}");
+        assert!(!fixture.state().exists(), "{what}");
+        // The file of the other program is not ours.
+        assert_eq!(part.exists(), what == "replaced");
+        let _ = fs::remove_file(part);
+    }
+    fixture.get(&[]).expect_code(0);
+    assert!(fs::read(path("large")).expect("a file") == fixture.content);
+}
+
+#[test]
 fn a_part_without_a_hash_is_not_kept_and_that_is_told() {
     let share = folder(&[("file", &noise(4 << 20, 9))]);
     let relay = relay(&[]);
