@@ -124,6 +124,10 @@ pub struct JobLimits {
     #[arg(long, value_name = "N", default_value = "10000000", value_parser = integer::<u64>(0..),
           global = true)]
     pub max_listed: u64,
+    /// Maximum length of all file names to accept from the relay in one list
+    #[arg(long, value_name = "BYTES", default_value = "1073741824", value_parser = bytes::<u64>(0..),
+          global = true)]
+    pub max_listed_bytes: u64,
     /// Once one relay has answered, wait this long for the others
     #[arg(long, value_name = "SECONDS", default_value = "0.3", value_parser = seconds_or_zero,
           global = true)]

@@ -32,7 +32,7 @@ file in pieces from several. Without a command, it shows a prompt, where `help` 
 pub(super) const HINTS: &str = "\
 hidden flag | --try-delay --max-failures --sources --require-hash --connections --limit-rate \
     --limit-rate-per-peer | nodes ls search find who send chat
-hidden flag | --max-listed | nodes find who send chat
+hidden flag | --max-listed --max-listed-bytes | nodes find who send chat
 hidden flag | --max-nodes | ls search send chat
 hidden flag | --from | who send chat
 hidden flag | --udp | ls search who send chat

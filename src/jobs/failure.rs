@@ -37,6 +37,8 @@ pub enum Failure<'a> {
     WrongPiece(u32),
     /// The list has so many lines, more than this flag allows.
     TooMany(u64, &'static str),
+    /// The names of the files of a list have more bytes than this limit.
+    TooLongNames(u64),
     /// The names of a list are not sorted.
     Unsorted,
     /// Others have answered, and the time for the rest is over.
@@ -96,6 +98,10 @@ impl fmt::Display for Failure<'_> {
                 let lines = Counted(*count, "line");
                 write!(f, "its list has {lines}, more than {flag} allows")
             }
+            Self::TooLongNames(limit) => write!(
+                f,
+                "the names in its list have more than {limit} bytes, as --max-listed-bytes allows"
+            ),
             Self::NoRelay => f.write_str("there is no relay"),
             Self::RelayLost => f.write_str("the connection to the relay of the receiver was lost"),
             Self::OutpacedByOthers => {

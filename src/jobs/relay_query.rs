@@ -138,6 +138,9 @@ pub(super) struct RelayQuery {
     listed_files: u64,
     all_files: u64,
     max_listed: u64,
+    /// The bytes of their names so far.
+    name_bytes: u64,
+    max_name_bytes: u64,
     /// The last name of the list, and whether this batch has advanced it.
     last_name: String,
     has_advanced: bool,
@@ -156,6 +159,8 @@ impl RelayQuery {
             listed_files: 0,
             all_files: 0,
             max_listed: limits.max_listed,
+            name_bytes: 0,
+            max_name_bytes: limits.max_listed_bytes,
             last_name: String::new(),
             has_advanced: false,
             has_unknown_items: false,
@@ -266,6 +271,8 @@ impl RelayQuery {
         if let ResponsePart::Item(Item::File(file)) = &part {
             if !self.advance(file.name.as_str()) {
                 self.end = Some(Err(Failure::Unsorted));
+            } else if self.name_bytes > self.max_name_bytes {
+                self.end = Some(Err(Failure::TooLongNames(self.max_name_bytes)));
             } else if self.is_wanted(file) && !on_file(file) {
                 self.end = Some(Ok(()));
             }
@@ -327,6 +334,7 @@ impl RelayQuery {
     /// several contents.
     fn advance(&mut self, name: &str) -> bool {
         self.listed_files += 1;
+        self.name_bytes += name.len() as u64;
         match name.cmp(&self.last_name) {
             Ordering::Less => return false,
             Ordering::Equal => return self.has_advanced,

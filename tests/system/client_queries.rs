@@ -318,6 +318,45 @@ fn a_list_that_does_not_advance_ends() {
 }
 
 #[test]
+fn the_names_of_a_list_have_a_limit_in_bytes() {
+    let relay = FakeServer::new(|mut connection| {
+        let mut files = 0;
+        loop {
+            match connection.line().trim_end() {
+                "" => return,
+                "LIST" => {
+                    connection.send("NODES 1\n127.0.0.1 9\n");
+                    continue;
+                }
+                _ => {}
+            }
+            let folders = "folder/".repeat(140);
+            let names = (files..files + 100).map(|file| format!("3 - 1 {folders}{file:0>9}\n"));
+            connection.send(format!("FILES 100 1000000\n{}", names.collect::<String>()));
+            files += 100;
+        }
+    });
+    let home = folder(&[]);
+    let home = home.path().to_str().expect("text");
+    for what in [
+        &["get", "--all", "-d", home][..],
+        &["get", "*", "-d", home],
+        &["ls"],
+    ] {
+        let args = [what, &["--max-listed-bytes", "1000000"]].concat();
+        let output = run(client_command(relay.address(), &args), b"").expect_code(3);
+        let message = "the names in its list have more than 1000000 bytes";
+        assert!(output.stderr.contains(message), "{}", output.stderr);
+    }
+    // A list of exactly the limit is accepted.
+    let relay = FakeServer::hanging_after("FILES 2 2\n3 - 1 a\n3 - 1 b\n");
+    for (limit, code) in [("1", 3), ("2", 0)] {
+        let args = ["ls", "--max-listed-bytes", limit];
+        run(client_command(relay.address(), &args), b"").expect_code(code);
+    }
+}
+
+#[test]
 fn an_answer_that_trickles_in_times_out() {
     let relay = FakeServer::new(|mut connection| {
         connection.line();
