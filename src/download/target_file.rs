@@ -6,6 +6,7 @@ use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_OMIT, futimens,
@@ -170,7 +171,9 @@ impl TargetFile {
             let mode = file.metadata()?.mode() | 0o111 & !umask();
             file.set_permissions(Permissions::from_mode(mode & 0o777))?;
         }
-        if let Some(mtime) = content.mtime {
+        if let Some(mtime) = content.mtime
+            && is_past(mtime)
+        {
             set_mtime(file, mtime);
         }
         Ok(())
@@ -228,6 +231,13 @@ fn umask() -> u32 {
     let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
     line.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok())
         .unwrap_or(0o077)
+}
+
+/// Whether this time may be that of a change. For `make` or a backup, a file from the future
+/// would be newer than all others.
+fn is_past(seconds: i64) -> bool {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.is_ok_and(|now| seconds <= now.as_secs().cast_signed())
 }
 
 /// A file system that cannot store the time leaves the present one.

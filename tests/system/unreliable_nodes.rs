@@ -3,8 +3,9 @@
 
 use std::io::Read;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::fake_server::{FakeServer, unregister};
 use crate::support::relay_index::holders;
@@ -50,6 +51,36 @@ fn silent_nodes_cost_little() {
     let args = [&args[..], &["--try-delay", "0.01"]].concat();
     run(client_command(relay.address(), &args), b"").expect_code(0);
     assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_time_in_the_future_is_not_that_of_a_file() {
+    let hash = blake3::hash(HELLO);
+    let node = FakeServer::new(move |mut connection| {
+        loop {
+            let line = connection.line();
+            let is_open = match line.split(' ').next() {
+                Some("STAT") => connection.send(format!("STAT 17 {hash} 15000000000 x\n")),
+                _ if line.is_empty() => false,
+                _ => connection.send(found(HELLO)),
+            };
+            if !is_open {
+                return;
+            }
+        }
+    });
+    let relay = relay(&[]);
+    announce(&relay, node.address(), HELLO, "hello.txt");
+    let home = folder(&[]);
+    let mut command = client_command(relay.address(), &["get", "hello.txt", "-d."]);
+    command.current_dir(home.path());
+    let before = SystemTime::now() - Duration::from_secs(60);
+    run(command, b"").expect_code(0);
+    let metadata = std::fs::metadata(home.path().join("hello.txt")).expect("a file");
+    let modified = metadata.modified().expect("a time");
+    assert!(modified > before && modified <= SystemTime::now());
+    // The source says so.
+    assert_ne!(metadata.permissions().mode() & 0o100, 0);
 }
 
 #[test]
