@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::download::disk_space;
+use crate::download::disk_space::{self, SpaceReservation};
 use crate::download::part_names::PartNames;
 use crate::download::part_state::{self, LoadedState};
 use crate::download::piece_check::PieceCheck;
@@ -47,6 +47,7 @@ pub(super) struct PartFile {
     part: Arc<File>,
     state: Arc<File>,
     layout: PieceLayout,
+    reservation: SpaceReservation,
     /// The pieces that are there.
     pieces: PieceSet,
     /// Those that may be there: a download that is broken off before they were checked
@@ -95,6 +96,7 @@ impl PartFile {
             part: Arc::new(part),
             state: Arc::new(state),
             layout: PieceLayout::new(content.size),
+            reservation: SpaceReservation::new(PieceLayout::new(content.size)),
             pieces: PieceSet::default(),
             unchecked: PieceSet::default(),
             doubtful: PieceSet::default(),
@@ -118,8 +120,9 @@ impl PartFile {
         owned
             .and_then(|()| part_state::create(&self.state, content, &PieceSet::default()))
             .map_err(SaveError::from)
-            .and_then(|()| disk_space::reserve(&self.part, content.size))
+            .and_then(|()| disk_space::set_size(&self.part, content.size))
             .inspect_err(|_| self.remove())?;
+        self.reservation.open();
         Ok(Opened::Empty)
     }
 
@@ -153,7 +156,8 @@ impl PartFile {
         Ok(Opened::Part { pieces, unchecked })
     }
 
-    pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.reservation.on_write(offset);
         sparse_write::write_at(&self.part, offset, bytes)
     }
 
@@ -161,6 +165,7 @@ impl PartFile {
     pub(super) fn record_piece(&mut self, index: u32) -> io::Result<()> {
         self.unchecked.remove(index);
         if self.pieces.insert(index) {
+            self.reservation.reserve(&self.part)?;
             if self.doubtful.insert(index) {
                 part_state::append_piece(&self.state, index)?;
             }

@@ -78,7 +78,8 @@ mod tests {
     fn zeros_replace_earlier_bytes_and_need_no_space() {
         let file = tempfile::tempfile().expect("a file");
         let size = 64 * BLOCK;
-        reserve(&file, size as u64).expect("space");
+        file.set_len(size as u64).expect("space");
+        reserve(&file, 0..size as u64).expect("space");
         let reserved = file.metadata().expect("a file").blocks();
         write_at(&file, 5, &vec![7; size - 5]).expect("written");
         write_at(&file, 5, &vec![0; size - 5]).expect("written");

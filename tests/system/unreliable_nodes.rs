@@ -3,11 +3,12 @@
 
 use std::io::Read;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::fake_server::{FakeServer, unregister};
+use crate::support::piece_node::{Fault, PieceNode};
 use crate::support::relay_index::holders;
 use crate::support::{
     RunningProgram, Server, ask, client, client_command, eventually, folder, large_file, node,
@@ -81,6 +82,23 @@ fn a_time_in_the_future_is_not_that_of_a_file() {
     assert!(modified > before && modified <= SystemTime::now());
     // The source says so.
     assert_ne!(metadata.permissions().mode() & 0o100, 0);
+}
+
+#[test]
+fn a_node_that_sends_no_piece_takes_no_space() {
+    let content = noise(20 << 20, 25);
+    let relay = relay(&[]);
+    let _node = PieceNode::new(&relay, &content, Fault::HangAt(1));
+    let home = folder(&[]);
+    let mut command = client_command(relay.address(), &["get", "file", "-d."]);
+    command.current_dir(home.path()).stdin(Stdio::null());
+    let client = RunningProgram::start(command.stderr(Stdio::null()));
+    let part = || std::fs::metadata(home.path().join(".file.part")).ok();
+    let allocated = || part().map_or(0, |part| part.blocks() * 512);
+    eventually("the first half of a piece", || allocated() >= 256 * 1024);
+    assert!(allocated() < 10 << 20, "{} bytes", allocated());
+    assert_eq!(part().map(|part| part.len()), Some(20 << 20));
+    drop(client);
 }
 
 #[test]
