@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::client::chat::{self, Chat};
 use crate::client::{Client, Task};
 use crate::jobs::{
-    BLANKS, ChoiceResult, FilePattern, GetCommand, GetQueue, HELP, Job, OutputSpec, PromptCommand,
-    PromptKind, TaskResult, TerminalEvent, UserEvent, WantedFile,
+    BLANKS, ChoiceResult, FilePattern, GetCommand, GetQueue, HELP, Job, NOT_UTF8, OutputSpec,
+    PromptCommand, PromptKind, TaskResult, TerminalEvent, UserEvent, WantedFile,
 };
 use crate::protocol::{FileName, HashPrefix};
 use crate::role::Context;
@@ -27,6 +27,7 @@ impl Client {
                 Some(PromptKind::Message(_)) if !is_chatting => self.on_late_message(&line),
                 _ => self.on_line(context, &line),
             },
+            TerminalEvent::Unreadable => self.on_unreadable_line(),
             // A message is no file name.
             TerminalEvent::Complete { .. } if is_chatting => {}
             TerminalEvent::Complete { prefix, callback } => {
@@ -99,6 +100,17 @@ impl Client {
         };
         self.on_result(context, result);
         self.after_choice(context);
+    }
+
+    /// A line that is not UTF-8 is skipped: it names nothing.
+    fn on_unreadable_line(&mut self) {
+        self.prompted = None;
+        let event = UserEvent::InvalidCommand(NOT_UTF8);
+        self.jobs.user().on_event(event);
+        if self.chat.is_none() {
+            self.result = self.result.max(TaskResult::Usage);
+        }
+        self.prompt();
     }
 
     /// Asks for the next choice, or starts the jobs that have waited for the choices.

@@ -32,6 +32,9 @@ pub const COMMAND_WORDS: [&str; 18] = [
     "connections",
 ];
 
+/// Says that a line cannot be read.
+pub const NOT_UTF8: &str = "a line is not UTF-8, and was skipped";
+
 /// The answer to `help`.
 pub const HELP: &str = "\
 NAME        fetch the file NAME and print it

@@ -43,7 +43,7 @@ mod wanted_file;
 mod words;
 
 pub use choice::{Choice, ChoiceResult, Choices};
-pub use command::{COMMAND_WORDS, HELP, PromptCommand, near_command};
+pub use command::{COMMAND_WORDS, HELP, NOT_UTF8, PromptCommand, near_command};
 pub use connection::{JobConnection, RunsJobs};
 pub use content::{
     ContentInfo, DiscardedContent, Opened, PartialContent, PieceSet, StoreError, StoredContent,

@@ -152,6 +152,8 @@ pub type NamesCallback = Box<dyn FnOnce(Vec<String>) + Send>;
 pub enum TerminalEvent {
     /// The user typed a line.
     Typed(String),
+    /// The user typed a line that is not UTF-8.
+    Unreadable,
     /// The user wants to complete a file name.
     Complete {
         /// The part that was typed.

@@ -7,8 +7,8 @@ use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::jobs::{
     ChoiceResult, Choices, FinishedJob, GetCommand, GetQueue, Job, JobConnection, JobResult,
-    JobRunner, Listing, OutputSpec, PartialFile, PromptCommand, Query, RunsJobs, TerminalEvent,
-    UserEvent,
+    JobRunner, Listing, NOT_UTF8, OutputSpec, PartialFile, PromptCommand, Query, RunsJobs,
+    TerminalEvent, UserEvent,
 };
 use crate::node::Node;
 use crate::node::share::Share;
@@ -237,7 +237,13 @@ impl<S: Share> Node<S> {
             | TerminalEvent::Interrupt
             | TerminalEvent::InterruptSignal => context.out.stop_gracefully(),
             // A node that stops starts nothing new.
-            TerminalEvent::Typed(_) | TerminalEvent::Complete { .. } if is_stopping => {}
+            TerminalEvent::Typed(_)
+            | TerminalEvent::Unreadable
+            | TerminalEvent::Complete { .. }
+                if is_stopping => {}
+            TerminalEvent::Unreadable => {
+                console.answer(UserEvent::InvalidCommand(NOT_UTF8));
+            }
             TerminalEvent::Typed(line) => self.on_line(context, &line),
             TerminalEvent::Complete { prefix, callback } => {
                 let mut connector = Connector::new(context, &mut self.udp);

@@ -174,9 +174,13 @@ impl LineSource {
         });
         let is_first = std::mem::replace(&mut self.is_first_line, false);
         match line {
-            // Some editors begin a file with a byte order mark.
-            Some(line) if is_first => TerminalEvent::Typed(line.trim_start_matches(BOM).into()),
-            Some(line) => TerminalEvent::Typed(line),
+            Some(line) => match String::from_utf8(line) {
+                // Some editors begin a file with a byte order mark.
+                Ok(line) if is_first => TerminalEvent::Typed(line.trim_start_matches(BOM).into()),
+                Ok(line) => TerminalEvent::Typed(line),
+                // With other characters in its place, it could be the name of another file.
+                Err(_) => TerminalEvent::Unreadable,
+            },
             None => {
                 if self.is_terminal {
                     self.output.eprintln("");
@@ -193,9 +197,8 @@ impl LineSource {
     }
 }
 
-/// Reads one line. Bytes that are not UTF-8 are replaced: no file name contains them.
-/// Returns none at the end of input.
-fn read_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
+/// Reads one line. Returns none at the end of input.
+fn read_line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let length = input
         .by_ref()
@@ -205,5 +208,5 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
         // The rest of a line that is too long must not become a command.
         input.skip_until(b'\n')?;
     }
-    Ok((length > 0).then(|| String::from_utf8_lossy(&line).into_owned()))
+    Ok((length > 0).then_some(line))
 }

@@ -1,6 +1,8 @@
 //! The client's prompt, at a terminal and from a pipe.
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::process::Stdio;
 
 use crate::support::fake_server::{FakeServer, closed_port};
@@ -201,6 +203,32 @@ fn a_list_holds_names_only() {
     client(&relay, &["get", "-i", "/no/such/list"]).expect_code(2);
     client(&relay, &["get", "-i", path, "-o", "one"]).expect_code(2);
     client(&relay, &["get", "-i", dir]).expect_code(6);
+}
+
+#[test]
+fn a_line_that_is_not_utf8_names_no_file() {
+    // With U+FFFD for the byte, the name would be this one.
+    let share = folder(&[("caf\u{fffd}", &b"forged"[..]), ("one", b"1")]);
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &[]);
+    let list = folder(&[("names", &b"caf\xe9\none\n"[..])]);
+    let path = list.path().join("names");
+    let path = path.to_str().expect("text");
+    let lines: [(&[&str], &[u8]); 3] = [
+        (&["get", "-i", "-"], b"caf\xe9\none\n"),
+        (&["get", "-i", path], b""),
+        (&[], b"get caf\xe9\nget one\n"),
+    ];
+    for (args, input) in lines {
+        let output = run(client_command(relay.address(), args), input).expect_code(2);
+        assert_eq!(output.text(), "1", "{args:?}");
+        let message = "a line is not UTF-8, and was skipped";
+        assert!(output.stderr.contains(message), "{}", output.stderr);
+    }
+    assert_eq!(node.stat("gets"), 3);
+    let mut command = client_command(relay.address(), &["get"]);
+    command.arg(OsStr::from_bytes(b"caf\xe9"));
+    assert_eq!(run(command, b"").expect_code(2).text(), "");
 }
 
 #[test]
