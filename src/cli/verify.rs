@@ -7,7 +7,7 @@ use crate::cli::{StartupError, values};
 use crate::client::Task;
 use crate::download::{Destination, SaveOptions, Target};
 use crate::escaped::Escaped;
-use crate::jobs::FilePattern;
+use crate::jobs::{FilePattern, quoted};
 use crate::protocol::{FileName, HashPrefix};
 use crate::quantity::seconds_or_zero;
 
@@ -60,7 +60,8 @@ impl VerifyArgs {
                 let own_name = || pattern_of(&self.file);
                 let pattern = self.name.map(FilePattern::Name).or_else(own_name);
                 let pattern = pattern.ok_or_else(|| {
-                    let text = format!("write the name in the network as well: verify {path} NAME");
+                    let word = quoted_path(&self.file);
+                    let text = format!("write the name in the network as well: verify {word} NAME");
                     StartupError::usage(text)
                 })?;
                 (pattern, Target::Repair(self.file))
@@ -105,17 +106,23 @@ fn folder_pattern(path: &Path) -> Option<FilePattern> {
 
 /// The advice for a folder that does not have the name of one in the network.
 fn how_to_verify(path: &Path) -> StartupError {
-    let [shown, folder, leaf] = match (path.parent(), path.file_name()) {
+    let (folder, leaf) = match (path.parent(), path.file_name()) {
         (Some(parent), Some(leaf)) if parent != Path::new("") => {
-            [path, parent, Path::new(leaf)].map(escaped)
+            (quoted_path(parent), quoted_path(&Path::new(leaf).join("")))
         }
-        _ => [path, path, Path::new("NAME")].map(escaped),
+        _ => (quoted_path(path), "NAME/".to_owned()),
     };
     let text = format!(
-        "{shown} is a folder: to check the files of a folder of the network in it, \
-         write verify -d {folder} {leaf}/"
+        "{} is a folder: to check the files of a folder of the network in it, \
+         write verify -d {folder} {leaf}",
+        escaped(path)
     );
     StartupError::usage(text)
+}
+
+/// The path as a word of a command.
+fn quoted_path(path: &Path) -> String {
+    Escaped::text(&quoted(&path.to_string_lossy())).to_string()
 }
 
 fn escaped(path: &Path) -> String {

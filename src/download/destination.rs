@@ -1,5 +1,7 @@
 //! The place for fetched content that the user named, and the outputs open there.
 
+mod comparison;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,11 +12,8 @@ use crate::download::existing_file::ExistingFile;
 use crate::download::file_writer::{CompleteFile, FileWriter};
 use crate::download::output_file::{OutputFile, SaveOptions};
 use crate::download::parent_folder::ParentFolders;
-use crate::download::save_error::SaveError;
 use crate::download::target::{Target, escaped};
-use crate::jobs::{
-    ContentInfo, JobId, Opened, PartialContent, PieceSet, StoreError, StoredContent, StoredPart,
-};
+use crate::jobs::{ContentInfo, JobId, Opened, PartialContent, PieceSet, StoreError, StoredPart};
 use crate::protocol::{FileName, PieceValue};
 
 /// Where the content of files goes.
@@ -97,7 +96,7 @@ impl Destination {
     ) -> Result<Opened, StoreError> {
         match self {
             Self::Print(printer) => {
-                printer.open();
+                printer.open(name);
                 Ok(Opened::InOrder)
             }
             Self::Save {
@@ -117,57 +116,6 @@ impl Destination {
         }
     }
 
-    /// Compares the target with a content, slice by slice.
-    ///
-    /// # Errors
-    /// There is no file that could be repaired to have the content.
-    pub(crate) fn compare(
-        &mut self,
-        job: JobId,
-        name: &FileName<'_>,
-        content: &ContentInfo,
-    ) -> Result<StoredContent, StoreError> {
-        let (
-            Self::Save {
-                target,
-                parents,
-                compared,
-                absent,
-                ..
-            },
-            Some(hash),
-        ) = (self, content.hash)
-        else {
-            return Ok(StoredContent::Other);
-        };
-        let opened = match compared.remove(&job) {
-            Some(file) => Ok(Some(file)),
-            None => ExistingFile::open(parents, target, name, content),
-        };
-        let mut file = match opened {
-            Ok(Some(file)) => file,
-            Ok(None) => return Ok(StoredContent::Other),
-            Err(SaveError::System(error)) => {
-                if error.kind() == io::ErrorKind::NotFound {
-                    absent.insert(job);
-                }
-                return Ok(StoredContent::Other);
-            }
-            Err(error) => return Err(target.error(&target.path(name), &error)),
-        };
-        match file.compare(hash) {
-            StoredContent::Unfinished => {
-                compared.insert(job, file);
-                Ok(StoredContent::Unfinished)
-            }
-            // A content of one piece.
-            StoredContent::Other if target.repairs() => {
-                Err(target.error(&target.path(name), &SaveError::Different))
-            }
-            result => Ok(result),
-        }
-    }
-
     /// Writes a part of the content.
     pub(crate) fn write_at(
         &mut self,
@@ -180,7 +128,7 @@ impl Destination {
             Self::Save { target, open, .. } => match open.get_mut(&job) {
                 Some(file) => {
                     let result = file.write_at(offset, bytes);
-                    result.map_err(|error| target.error(&file.path, &error.into()))
+                    result.map_err(|error| target.error(&file.path, &error))
                 }
                 None => Ok(()),
             },
@@ -253,6 +201,8 @@ impl Destination {
             } => match open.remove(&job) {
                 Some(file) => {
                     let path = file.path.clone();
+                    let checked = file.check_end();
+                    checked.map_err(|error| target.error(&path, &error))?;
                     let result = file.commit(content);
                     target.committed(parents, &path, result)
                 }

@@ -7,6 +7,7 @@ use rustix::fs::OFlags;
 
 use crate::download::Target;
 use crate::download::parent_folder::ParentFolders;
+use crate::download::repair_error::RepairError;
 use crate::download::repair_file::check_length;
 use crate::download::save_error::SaveError;
 use crate::jobs::{ContentInfo, StoredContent};
@@ -26,7 +27,7 @@ impl ExistingFile {
     /// Opens the target of a content, if a file of the same size is there.
     ///
     /// # Errors
-    /// There is no such file, or it cannot be read. Or a file to repair has another size.
+    /// There is no such file, or it cannot be read. Or a file of one piece that is to be repaired has another size.
     pub(super) fn open(
         parents: &mut ParentFolders,
         target: &Target,
@@ -35,22 +36,27 @@ impl ExistingFile {
     ) -> Result<Option<Self>, SaveError> {
         let file = target.open_existing(parents, name, OFlags::RDONLY);
         let file = file.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound if target.repairs() => SaveError::Missing,
+            io::ErrorKind::NotFound if target.repairs() => SaveError::Repair(RepairError::Missing),
             _ => error.into(),
         })?;
         if target.repairs() {
-            check_length(&file, content)?;
             // The pieces of a large file are compared later.
             if content.size > PieceLayout::MIN_PIECE_SIZE {
                 return Ok(None);
             }
+            check_length(&file, name, content)?;
         }
+        Ok(Self::of_size(file, content.size)?)
+    }
+
+    /// A file, if it has this size.
+    pub(super) fn of_size(file: File, size: u64) -> io::Result<Option<Self>> {
         let metadata = file.metadata()?;
-        let may_be_same = metadata.is_file() && metadata.len() == content.size;
+        let may_be_same = metadata.is_file() && metadata.len() == size;
         Ok(may_be_same.then(|| Self {
             file,
             hasher: Box::default(),
-            remaining: content.size,
+            remaining: size,
         }))
     }
 

@@ -18,11 +18,13 @@ mod part_names;
 mod part_state;
 mod piece_check;
 mod printer;
+mod repair_error;
 mod repair_file;
 #[cfg(test)]
 mod resume_tests;
 mod save_error;
 mod save_folder;
+mod shell_command;
 mod small_file;
 mod sparse_write;
 mod stored_bytes;

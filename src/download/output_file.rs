@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use crate::download::parent_folder::ParentFolders;
 use crate::download::part_file::PartFile;
+use crate::download::repair_error::RepairError;
 use crate::download::repair_file::{RepairFile, check_length};
 use crate::download::save_error::SaveError;
 use crate::download::save_folder::SaveFolder;
@@ -92,6 +93,7 @@ impl OutputFile {
     /// Opens the file at `path` by `open`. Only wrong pieces of it are replaced.
     pub(super) fn repair(
         path: &Path,
+        name: &FileName<'_>,
         content: &ContentInfo,
         mut open: impl FnMut(OFlags) -> io::Result<File>,
     ) -> Result<(Self, Opened), SaveError> {
@@ -99,15 +101,15 @@ impl OutputFile {
             return Err(SaveError::NoHash);
         }
         if content.size <= PieceLayout::MIN_PIECE_SIZE {
-            check_length(&open(OFlags::RDONLY)?, content)?;
+            check_length(&open(OFlags::RDONLY)?, name, content)?;
             // It was compared before.
-            return Err(SaveError::Different);
+            return Err(RepairError::Different(name.clone().into_owned()).into());
         }
         let file = match open(OFlags::RDWR) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(OFlags::RDONLY),
             file => file,
         };
-        let (file, unchecked) = RepairFile::new(file?, content)?;
+        let (file, unchecked) = RepairFile::new(file?, name, content)?;
         let path = path.to_owned();
         let output = OpenOutput::Repair(file);
         let pieces = PieceSet::default();
@@ -135,16 +137,28 @@ impl OutputFile {
         Ok((Self { path, output }, opened))
     }
 
-    pub(super) fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), SaveError> {
         match &mut self.output {
             OpenOutput::Device { file, written } => {
                 debug_assert_eq!(offset, *written, "a device is written in order");
                 *written += bytes.len() as u64;
-                file.write_all(bytes)
+                file.write_all(bytes)?;
             }
-            OpenOutput::Small(file) => file.write_at(offset, bytes),
-            OpenOutput::Part(file) => file.write_at(offset, bytes),
-            OpenOutput::Repair(file) => file.write_at(offset, bytes),
+            OpenOutput::Small(file) => file.write_at(offset, bytes)?,
+            OpenOutput::Part(file) => file.write_at(offset, bytes)?,
+            OpenOutput::Repair(file) => file.write_at(offset, bytes)?,
+        }
+        Ok(())
+    }
+
+    /// All bytes of the content are there.
+    ///
+    /// # Errors
+    /// More bytes follow them.
+    pub(super) fn check_end(&self) -> Result<(), SaveError> {
+        match &self.output {
+            OpenOutput::Repair(file) => file.check_end(),
+            OpenOutput::Device { .. } | OpenOutput::Small(_) | OpenOutput::Part(_) => Ok(()),
         }
     }
 
@@ -227,7 +241,7 @@ impl OutputFile {
     pub(super) fn keep(self) -> Option<StoredBytes> {
         match self.output {
             OpenOutput::Part(file) => file.keep(),
-            OpenOutput::Repair(file) => Some(file.stored_bytes()),
+            OpenOutput::Repair(file) => file.stored_bytes(),
             OpenOutput::Device { .. } | OpenOutput::Small(_) => None,
         }
     }

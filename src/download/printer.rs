@@ -2,8 +2,10 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::download::shell_command;
 use crate::escaped::EscapedStream;
 use crate::jobs::StoreError;
+use crate::protocol::FileName;
 use crate::stdio::Stdout;
 use crate::system_error::Reason;
 
@@ -17,6 +19,8 @@ pub struct Printer {
     escapes: bool,
     /// Whether the user types commands at a prompt.
     is_prompt: bool,
+    /// The name of the content.
+    name: Option<FileName<'static>>,
     buffer: Vec<u8>,
     /// Whether the buffer was printed; from then on content is not buffered.
     is_flushed: bool,
@@ -39,6 +43,7 @@ impl Printer {
         Self {
             escapes,
             is_prompt,
+            name: None,
             buffer: Vec::new(),
             is_flushed: false,
             printed: 0,
@@ -54,8 +59,9 @@ impl Printer {
     }
 
     /// Starts another content.
-    pub(crate) fn open(&mut self) {
+    pub(crate) fn open(&mut self, name: &FileName<'_>) {
         *self = Self::empty(self.escapes, self.is_prompt);
+        self.name = Some(name.clone().into_owned());
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
@@ -101,9 +107,14 @@ impl Printer {
         let bytes = std::mem::take(&mut self.buffer);
         if self.escapes && is_binary(&bytes) {
             self.has_binary = true;
-            let advice = match self.is_prompt {
-                true => "get NAME -o FILE saves it",
-                false => "-o FILE saves it, --raw prints it",
+            let advice = match &self.name {
+                Some(name) if self.is_prompt => {
+                    format!(
+                        "get -o FILE -- {} saves it",
+                        shell_command::word(name.as_str())
+                    )
+                }
+                _ => "-o FILE saves it, --raw prints it".to_owned(),
             };
             return Err(StoreError {
                 reason: format!("binary content is not printed on a terminal: {advice}"),

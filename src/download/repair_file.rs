@@ -6,10 +6,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use crate::download::piece_check::PieceCheck;
+use crate::download::repair_error::RepairError;
 use crate::download::save_error::SaveError;
 use crate::download::stored_bytes::StoredBytes;
 use crate::jobs::{ContentInfo, PieceSet};
-use crate::protocol::{PieceLayout, PieceValue};
+use crate::protocol::{FileName, PieceLayout, PieceValue};
 
 /// The longest pieces, each of which waits in memory until it is checked: those of a file of
 /// 1 TiB.
@@ -18,6 +19,8 @@ const MAX_PIECE_SIZE: u64 = 64 * 1024 * 1024;
 /// A file that is being repaired.
 pub(super) struct RepairFile {
     file: Arc<File>,
+    /// The name of the content.
+    name: FileName<'static>,
     layout: PieceLayout,
     /// The pieces that are right. Without any, the file seems to be another one, and is
     /// not changed.
@@ -29,25 +32,36 @@ pub(super) struct RepairFile {
     values: Vec<PieceValue>,
     /// Wrong pieces. They are told when the check is done: nothing is written before.
     wrong: Vec<u32>,
+    /// Whether it must not be changed.
+    is_refused: bool,
 }
 
 impl RepairFile {
-    /// A file that should have this content. All its pieces are to be checked.
-    pub(super) fn new(file: File, content: &ContentInfo) -> Result<(Self, PieceSet), SaveError> {
-        check_length(&file, content)?;
+    /// A file that should have this content of several pieces. All of them are to be checked;
+    /// those of a shorter file that are missing are wrong.
+    pub(super) fn new(
+        file: File,
+        name: &FileName<'_>,
+        content: &ContentInfo,
+    ) -> Result<(Self, PieceSet), SaveError> {
+        if !file.metadata()?.is_file() {
+            return Err(RepairError::Different(name.clone().into_owned()).into());
+        }
         let layout = PieceLayout::new(content.size);
         if layout.piece_size() > MAX_PIECE_SIZE {
-            return Err(SaveError::TooLarge);
+            return Err(RepairError::TooLarge(name.clone().into_owned()).into());
         }
         let all: PieceSet = (0..layout.count() as u32).collect();
         let repair = Self {
             file: Arc::new(file),
+            name: name.clone().into_owned(),
             layout,
             pieces: PieceSet::default(),
             unchecked: all.clone(),
             check: None,
             values: Vec::new(),
             wrong: Vec::new(),
+            is_refused: false,
         };
         Ok((repair, all))
     }
@@ -80,20 +94,27 @@ impl RepairFile {
     }
 
     /// Writes a whole piece, if it is right: what a node sends must not replace better bytes.
-    pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        if self.check.is_none() {
-            let text = "no node lists the hashes of its pieces; it was not changed";
-            return Err(io::Error::other(text));
+    pub(super) fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), SaveError> {
+        let checked = match &self.check {
+            None => Err(RepairError::NoPieces.into()),
+            Some(_) if self.pieces.is_empty() => {
+                Err(RepairError::Different(self.name.clone()).into())
+            }
+            Some(_) if !self.is_right_piece(offset, bytes) => Err(RepairError::WrongPiece.into()),
+            Some(_) => self.check_end(),
+        };
+        self.is_refused |= checked.is_err();
+        checked?;
+        Ok(self.file.write_all_at(bytes, offset)?)
+    }
+
+    /// The end of a longer file may be the user's: a log has grown since it was fetched.
+    pub(super) fn check_end(&self) -> Result<(), SaveError> {
+        let (length, size) = (self.file.metadata()?.len(), self.layout.size());
+        match length > size {
+            true => Err(RepairError::TooLong { length, size }.into()),
+            false => Ok(()),
         }
-        if self.pieces.is_empty() {
-            let text = "no piece of it is right, so it may be another file; it was not changed";
-            return Err(io::Error::other(text));
-        }
-        if !self.is_right_piece(offset, bytes) {
-            let text = "a piece for it is not right; it was not changed";
-            return Err(io::Error::other(text));
-        }
-        self.file.write_all_at(bytes, offset)
     }
 
     fn is_right_piece(&self, offset: u64, bytes: &[u8]) -> bool {
@@ -110,18 +131,28 @@ impl RepairFile {
         self.pieces.insert(index);
     }
 
-    /// What is known of the file.
-    pub(super) fn stored_bytes(&self) -> StoredBytes {
-        StoredBytes::new(&self.pieces, &self.unchecked, &self.layout)
+    /// What is known of the file, if a later job can go on.
+    pub(super) fn stored_bytes(&self) -> Option<StoredBytes> {
+        let bytes = StoredBytes::new(&self.pieces, &self.unchecked, &self.layout);
+        (!self.is_refused).then_some(bytes)
     }
 }
 
-/// Only a file of the same length is repaired.
-pub(super) fn check_length(file: &File, content: &ContentInfo) -> Result<(), SaveError> {
+/// A file of one piece that has another length is another file.
+pub(super) fn check_length(
+    file: &File,
+    name: &FileName<'_>,
+    content: &ContentInfo,
+) -> Result<(), SaveError> {
     let (length, size) = (file.metadata()?.len(), content.size);
     match length == size {
         true => Ok(()),
-        false => Err(SaveError::OtherLength { length, size }),
+        false => Err(RepairError::OtherLength {
+            name: name.clone().into_owned(),
+            length,
+            size,
+        }
+        .into()),
     }
 }
 
@@ -131,6 +162,10 @@ mod tests {
     use crate::protocol::ContentHash;
 
     const PIECE: usize = PieceLayout::MIN_PIECE_SIZE as usize;
+
+    fn name() -> FileName<'static> {
+        FileName::parse("a").expect("a name")
+    }
 
     fn content(size: u64) -> ContentInfo {
         ContentInfo::new(size, Some(ContentHash([0; 32])))
@@ -149,7 +184,8 @@ mod tests {
         let file = tempfile::tempfile().expect("a file");
         let damaged = [&bytes[..PIECE], &vec![8; PIECE]].concat();
         file.write_all_at(&damaged, 0).expect("written");
-        let (mut repair, all) = RepairFile::new(file, &content(layout.size())).expect("opened");
+        let (mut repair, all) =
+            RepairFile::new(file, &name(), &content(layout.size())).expect("opened");
         repair.start_check(&all, &values).expect("started");
         repair.record_piece(0);
         let start = PIECE as u64;
@@ -162,9 +198,10 @@ mod tests {
         ] {
             repair.write_at(offset, part).expect_err("refused");
         }
+        let file = Arc::clone(&repair.file);
         let read = || {
             let mut read = vec![0; 2 * PIECE];
-            repair.file.read_exact_at(&mut read, 0).expect("read");
+            file.read_exact_at(&mut read, 0).expect("read");
             read
         };
         assert!(read() == damaged);
@@ -178,8 +215,8 @@ mod tests {
         for (size, is_refused) in [(size, false), (size + 1, true)] {
             let file = tempfile::tempfile().expect("a file");
             file.set_len(size).expect("a sparse file");
-            let opened = RepairFile::new(file, &content(size));
-            let refused = matches!(opened, Err(SaveError::TooLarge));
+            let opened = RepairFile::new(file, &name(), &content(size));
+            let refused = matches!(opened, Err(SaveError::Repair(RepairError::TooLarge(_))));
             assert_eq!(refused, is_refused, "{size}");
         }
     }

@@ -5,6 +5,8 @@ use std::io;
 
 use rustix::io::Errno;
 
+use crate::download::repair_error::RepairError;
+
 /// Why a content cannot be saved into a file.
 #[derive(Debug)]
 pub(super) enum SaveError {
@@ -20,17 +22,8 @@ pub(super) enum SaveError {
     UnknownPart(OsString),
     /// The file has the name of a part file in the network.
     PartFile,
-    /// The content is of another length than the file to repair, in bytes.
-    OtherLength {
-        length: u64,
-        size: u64,
-    },
-    /// The file to repair has pieces that are too long to be checked in memory.
-    TooLarge,
-    /// There is no file to repair.
-    Missing,
-    /// The only piece of the file to repair is wrong.
-    Different,
+    /// A file of the user is not repaired.
+    Repair(RepairError),
     /// The hash of the content is not known, so a file cannot be compared with it.
     NoHash,
     /// The file system has too little space, in bytes.
@@ -49,5 +42,11 @@ impl From<io::Error> for SaveError {
 impl From<Errno> for SaveError {
     fn from(error: Errno) -> Self {
         Self::System(error.into())
+    }
+}
+
+impl From<RepairError> for SaveError {
+    fn from(error: RepairError) -> Self {
+        Self::Repair(error)
     }
 }

@@ -85,7 +85,8 @@ impl Target {
             Self::Repair(_) | Self::RepairBelow(_) => {
                 let path = self.path(name);
                 let open = |flags| self.open_existing(parents, name, flags);
-                OutputFile::repair(&path, content, open).map_err(|error| self.error(&path, &error))
+                OutputFile::repair(&path, name, content, open)
+                    .map_err(|error| self.error(&path, &error))
             }
             Self::Folder(folder) | Self::Share(folder) => {
                 OutputFile::open_below(parents, folder, name, content, options, is_absent)
@@ -108,10 +109,10 @@ impl Target {
         })
     }
 
-    pub(super) fn error(&self, path: &Path, error: &SaveError) -> StoreError {
+    pub(super) fn error(&self, file: &Path, error: &SaveError) -> StoreError {
         let is_share = matches!(self, Self::Share(_));
-        let beside = |name: &OsStr| escaped(&path.with_file_name(name));
-        let path = escaped(path);
+        let beside = |name: &OsStr| escaped(&file.with_file_name(name));
+        let path = escaped(file);
         let reason = match error {
             SaveError::System(error) => self.system_error(&path, error),
             SaveError::InUse => format!("{path} is being fetched by another program"),
@@ -142,19 +143,7 @@ impl Target {
                     "{path} is a name of unfinished files, which nobody shares; -o FILE saves it"
                 )
             }
-            SaveError::OtherLength { length, size } => format!(
-                "{path} has {length} bytes, and the content has {size}; \
-                 get NAME -o {path} --force replaces the file"
-            ),
-            SaveError::Different => format!(
-                "{path} has another content, and may be another file; it was not changed; \
-                 get NAME -o {path} --force replaces it"
-            ),
-            SaveError::TooLarge => format!(
-                "{path} has more than 1 TiB, and cannot be repaired in place; it was not changed; \
-                 get NAME -o {path} --force replaces it"
-            ),
-            SaveError::Missing => format!("{path} is missing; get fetches it"),
+            SaveError::Repair(error) => error.text(&path, file),
             SaveError::NoHash => format!("no node knows the hash to compare {path} with"),
             SaveError::NoSpace { needed, free } => {
                 format!("no space for {path}: {needed} bytes are needed, and {free} are free")

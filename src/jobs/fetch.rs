@@ -18,6 +18,7 @@ use crate::close_reason::CloseReason;
 use crate::jobs::attempt::{Attempt, AttemptResult};
 use crate::jobs::candidate::Candidate;
 use crate::jobs::content::StoredPart;
+use crate::jobs::content_search::ContentSearch;
 use crate::jobs::failure::Failure;
 use crate::jobs::ids::{JobId, RequestId};
 use crate::jobs::job_context::JobContext;
@@ -36,10 +37,6 @@ use crate::session::requests::ResponsePart;
 /// Nodes with another content, or with one that cannot be checked, are tried beside a
 /// silent node after so many times the usual delay.
 const OTHER_CONTENT_DELAY: u32 = 4;
-
-/// A node that sends other files first is waited for so many times the usual delay: one that
-/// sends a few bytes now and then must not keep all files that were requested behind them.
-const MAX_BUSY_DELAYS: u32 = 20;
 
 /// Fetches one file.
 pub(super) struct Fetch {
@@ -78,6 +75,8 @@ pub(super) struct Fetch {
     next_try: Option<Instant>,
     /// Whether the content is there already is being checked.
     check: Option<StoredCheck>,
+    /// Which of several contents the user's file has.
+    search: Option<Box<ContentSearch>>,
     /// The download of the content in pieces. Without one, it comes from one node.
     download: Option<Box<PieceDownload>>,
     /// What a failed attempt has left of an earlier job.
@@ -110,6 +109,7 @@ impl Fetch {
             has_source: false,
             next_try: None,
             check: None,
+            search: None,
             download: None,
             stored_part: None,
             failed_sizes: Vec::new(),
@@ -135,6 +135,7 @@ impl Fetch {
         let wait = self.wait.due;
         match (&self.check, &self.download) {
             _ if wait.is_some() => wait,
+            _ if self.search_due().is_some() => self.search_due(),
             (Some(check), _) => Some(check.due),
             (None, Some(download)) => download.next_deadline(context),
             (None, None) => self.next_try,
@@ -154,6 +155,7 @@ impl Fetch {
             };
         }
         match self.next_try {
+            _ if self.search_due().is_some() => self.search_content(context, now),
             _ if self.check.is_some() => self.check_stored(context, now),
             Some(due) if due <= now => match self.busy_until(context) {
                 Some(until) if until > now => {
@@ -164,16 +166,6 @@ impl Fetch {
             },
             _ => JobStep::Wait,
         }
-    }
-
-    /// A node that sends other files first is not silent. Until when it counts as busy.
-    fn busy_until(&self, context: &JobContext) -> Option<Instant> {
-        let delay = context.limits.try_delay;
-        let until = self.open.iter().filter_map(|attempt| {
-            let last = context.pool.last_input(attempt.candidate.node)?;
-            Some((last + delay).min(attempt.started + delay * MAX_BUSY_DELAYS))
-        });
-        until.max()
     }
 
     pub(super) fn on_answer(

@@ -7,6 +7,7 @@ mod choice;
 mod command;
 mod connection;
 mod content;
+mod content_search;
 mod expand;
 mod failure;
 mod fetch;

@@ -43,7 +43,13 @@ impl StoredCheck {
         match context.user.compare(job, name, &self.content) {
             Ok(StoredContent::Same) => {
                 let size = self.content.size;
-                context.user.on_event(UserEvent::UpToDate { name, size });
+                let content = None;
+                let event = UserEvent::UpToDate {
+                    name,
+                    size,
+                    content,
+                };
+                context.user.on_event(event);
                 Some(TaskResult::Success.into())
             }
             Ok(StoredContent::Unfinished) => Some(JobStep::Wait),

@@ -57,6 +57,17 @@ pub trait User {
         Ok(StoredContent::Other)
     }
 
+    /// Whether the user's file, which is to be repaired, has this content. Called again as long
+    /// as the answer is [`StoredContent::Unfinished`].
+    fn has_content(
+        &mut self,
+        _job: JobId,
+        _name: &FileName<'_>,
+        _content: &ContentInfo,
+    ) -> StoredContent {
+        StoredContent::Other
+    }
+
     /// Whether files are stored with the time of the last change, so that nodes are asked
     /// for it.
     fn stores_times(&self) -> bool {

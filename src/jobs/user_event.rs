@@ -170,6 +170,15 @@ pub enum UserEvent<'a> {
         /// The file.
         name: &'a FileName<'a>,
     },
+    /// Pieces of the user's file are wrong or missing, and are fetched.
+    Repairing {
+        /// The file.
+        name: &'a FileName<'a>,
+        /// How many pieces are wrong.
+        wrong: usize,
+        /// How many pieces the file has.
+        pieces: usize,
+    },
     /// Wrong pieces of the user's file were replaced.
     Repaired {
         /// The file.
@@ -185,6 +194,8 @@ pub enum UserEvent<'a> {
         name: &'a FileName<'a>,
         /// In bytes.
         size: u64,
+        /// Which one it is, if nodes have several contents of that name.
+        content: Option<&'a Offer>,
     },
     /// No node has sent the file.
     Missing {

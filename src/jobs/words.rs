@@ -32,11 +32,13 @@ pub fn word_before_last(line: &str) -> Option<String> {
     scan(line).0.pop()
 }
 
-/// The word, in quotes if it needs them.
+/// The word, in quotes if it or a shell needs them.
 #[must_use]
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./,:@%+=~".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
+    // A shell writes a home folder in place of `~` at the start.
+    let is_home = word.starts_with('~');
+    match !word.is_empty() && !is_home && word.chars().all(is_plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', r"'\''")),
     }
@@ -85,6 +87,7 @@ mod tests {
         for name in ["a b", "it's", "größe.txt", "*", "\"", "a\\b", ""] {
             assert_eq!(split_words(&quoted(name)).unwrap(), [name]);
         }
-        assert_eq!(quoted("größe/a-1.txt"), "größe/a-1.txt");
+        assert_eq!(quoted("größe/a-1.txt~"), "größe/a-1.txt~");
+        assert_eq!(quoted("~root"), "'~root'");
     }
 }

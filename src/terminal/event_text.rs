@@ -7,10 +7,11 @@ use crate::byte_size::ByteSize;
 use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
-use crate::jobs::{Failure, Offer, PeerSource, Query, Selection, UserEvent};
+use crate::jobs::{Failure, Offer, PeerSource, Query, Selection, UserEvent, quoted};
 use crate::protocol::{FileName, NodeAddress};
 use crate::terminal::expansion_text::{self, did_you_mean};
 use crate::terminal::part_text::{self, percent};
+use crate::terminal::repair_text;
 
 /// Nodes of the relay's list, and contents of a name, that are printed.
 const MAX_PRINTED: usize = 16;
@@ -29,6 +30,7 @@ pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
             | UserEvent::Found { .. }
             | UserEvent::Checking { .. }
             | UserEvent::Resuming { .. }
+            | UserEvent::Repairing { .. }
             | UserEvent::Fetched { .. }
             | UserEvent::SentBytes(..)
             | UserEvent::UpToDate { .. }
@@ -61,7 +63,7 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::InvalidCommand(text) | UserEvent::Note(text) => Escaped::text(text).to_string(),
         UserEvent::UnknownCommand { word, reason, line } => format!(
             "{word} {reason}; to fetch a file of that name: get {}",
-            Escaped::text(line)
+            shell_word(line)
         ),
         UserEvent::Help(text) => (*text).to_owned(),
         UserEvent::NotListening(failure) => {
@@ -134,10 +136,24 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::SentBytes(node, bytes) => {
             format!("  {} from {}", ByteSize(*bytes), node_text(*node))
         }
-        UserEvent::UpToDate { name, .. } => format!("{}: up to date", escaped(name)),
+        UserEvent::UpToDate { name, content, .. } => up_to_date(name, *content),
         UserEvent::FewDigits { digits, .. } => few_digits(*digits),
         _ => return download_text(event),
     })
+}
+
+fn up_to_date(name: &FileName<'_>, content: Option<&Offer>) -> String {
+    let name = escaped(name);
+    match content {
+        None => format!("{name}: up to date"),
+        Some(Offer { hash, nodes, .. }) => {
+            let nodes = Counted(*nodes as u64, "node");
+            format!(
+                "{name} is the content {} ({nodes}): up to date",
+                hash.short()
+            )
+        }
+    }
 }
 
 /// How content was transferred.
@@ -175,21 +191,7 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
                 security(*is_encrypted)
             )
         }
-        UserEvent::Repaired {
-            name,
-            wrong,
-            pieces,
-        } => {
-            let have = match wrong {
-                1 => "was wrong and has",
-                _ => "were wrong and have",
-            };
-            let pieces = Counted(*pieces as u64, "piece");
-            format!(
-                "{}: {wrong} of {pieces} {have} been replaced",
-                escaped(name)
-            )
-        }
+        UserEvent::Repairing { .. } | UserEvent::Repaired { .. } => repair_text::text(event)?,
         UserEvent::Checking { unknown, size, .. } => {
             format!("  checking {} % of it", percent(*unknown, *size))
         }
@@ -291,13 +293,13 @@ fn missing(name: &FileName<'_>, nodes: usize, failed: usize, untried: usize) -> 
 }
 
 fn which_content(name: &FileName<'_>, offers: &[Offer], selection: Selection) -> String {
-    let name = escaped(name);
+    let (word, name) = (shell_word(name.as_str()), escaped(name));
     let mut text = match selection {
         Selection::ByNumber => {
             format!("{name}: several contents; type a number, or press Enter for none")
         }
         Selection::First => format!(
-            "{name}: several contents; fetching the first; to choose one: get --hash HASH {name}"
+            "{name}: several contents; fetching the first; to choose one: get --hash HASH {word}"
         ),
         Selection::NoMatch(digits) if offers.is_empty() => {
             format!("{name}: no node has the content {digits}")
@@ -336,6 +338,11 @@ fn and_more(count: usize) -> String {
 
 fn escaped<'a>(name: &'a FileName<'_>) -> Escaped<'a> {
     Escaped::text(name.as_str())
+}
+
+/// A name as a word of a command.
+fn shell_word(text: &str) -> String {
+    Escaped::text(&quoted(text)).to_string()
 }
 
 fn node_text(node: NodeAddress) -> String {

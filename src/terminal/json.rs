@@ -60,16 +60,6 @@ fn file_event(event: &UserEvent<'_>) -> Option<Value> {
             value["verified"] = json!(is_verified);
             value
         }
-        UserEvent::UpToDate { name, size } => {
-            json!({"name": name.as_str(), "size": size, "up_to_date": true})
-        }
-        UserEvent::Repaired {
-            name,
-            wrong,
-            pieces,
-        } => {
-            json!({"name": name.as_str(), "replaced_pieces": wrong, "pieces": pieces})
-        }
         UserEvent::FewDigits { name, digits } => {
             json!({"name": name.as_str(), "hash_digits": digits})
         }
@@ -79,6 +69,38 @@ fn file_event(event: &UserEvent<'_>) -> Option<Value> {
             hidden: hidden @ 1..,
             ..
         } => json!({"name": pattern.to_string(), "hidden": hidden}),
+        event => return check_event(event),
+    })
+}
+
+/// The same for a file that is there already, at least in part.
+fn check_event(event: &UserEvent<'_>) -> Option<Value> {
+    Some(match event {
+        UserEvent::UpToDate {
+            name,
+            size,
+            content,
+        } => {
+            let mut value = json!({"name": name.as_str(), "size": size, "up_to_date": true});
+            if let Some(offer) = content {
+                value["hash"] = json!(offer.hash.to_string());
+            }
+            value
+        }
+        UserEvent::Repairing {
+            name,
+            wrong,
+            pieces,
+        } => {
+            json!({"name": name.as_str(), "wrong_pieces": wrong, "pieces": pieces})
+        }
+        UserEvent::Repaired {
+            name,
+            wrong,
+            pieces,
+        } => {
+            json!({"name": name.as_str(), "replaced_pieces": wrong, "pieces": pieces})
+        }
         UserEvent::Checking {
             name,
             unknown,

@@ -231,6 +231,15 @@ impl User for Screen {
         self.destination.compare(job, name, content)
     }
 
+    fn has_content(
+        &mut self,
+        job: JobId,
+        name: &FileName<'_>,
+        content: &ContentInfo,
+    ) -> StoredContent {
+        self.destination.has_content(job, name, content)
+    }
+
     fn stores_times(&self) -> bool {
         matches!(self.destination, Destination::Save { .. })
     }

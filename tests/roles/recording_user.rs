@@ -104,13 +104,18 @@ impl User for RecordingUser {
             UserEvent::NoNodes { name, failure } => {
                 format!("no list of nodes for {name}: {failure}")
             }
+            UserEvent::Repairing {
+                name,
+                wrong,
+                pieces,
+            } => format!("{name}: {wrong} of {pieces} pieces are wrong"),
             UserEvent::Repaired {
                 name,
                 wrong,
                 pieces,
             } => format!("{name}: {wrong} of {pieces} pieces replaced"),
             UserEvent::NoResult(text) => format!("no result: {text}"),
-            UserEvent::UpToDate { name, size } => format!("{name} is there, {size} bytes"),
+            UserEvent::UpToDate { name, size, .. } => format!("{name} is there, {size} bytes"),
             UserEvent::FewDigits { name, digits } => format!("{name}: {digits} digits"),
             UserEvent::BatchStarted { files } => format!("several files, {files} of them named"),
             UserEvent::BatchGrown { files } => format!("{files} more"),

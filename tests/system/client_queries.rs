@@ -276,7 +276,7 @@ fn the_prompt_has_every_query() {
     terminal.at_prompt("find nothing");
     terminal.expect("nothing: no node has announced it");
     terminal.at_prompt("ls everything");
-    terminal.expect("ls takes no argument; to fetch a file of that name: get ls everything");
+    terminal.expect("ls takes no argument; to fetch a file of that name: get 'ls everything'");
     terminal.at_prompt("help");
     terminal.expect("search TEXT");
     terminal.at_prompt("hello.txt");

@@ -87,8 +87,8 @@ fn binary_content_is_not_printed_at_the_prompt() {
     let _node = node(&relay, share.path(), &[]);
     let mut terminal = prompt(&relay);
     terminal.at_prompt("picture");
-    terminal
-        .expect("picture: binary content is not printed on a terminal: get NAME -o FILE saves it");
+    terminal.expect("picture: binary content is not printed on a terminal: ");
+    terminal.expect("get -o FILE -- picture saves it");
     terminal.at("save it? [y/N] ", "n");
     terminal.at_prompt("hello.txt");
     terminal.expect("Hello, Peerline!");

@@ -267,6 +267,8 @@ fn a_part_that_was_not_changed_after_its_download_is_not_read_again() {
     let output = fixture.get(&[]).expect_code(0);
     assert!(output.stderr.contains(&resuming), "{}", output.stderr);
     assert!(!output.stderr.contains("checking "), "{}", output.stderr);
+    let all = format!("received {SIZE} bytes");
+    assert!(!output.stderr.contains(&all), "{}", output.stderr);
     fixture.assert_complete();
 }
 

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -86,7 +87,12 @@ fn only_wrong_pieces_are_replaced() {
     fixture.write("copy", &damaged);
     let output = fixture.verify(&["copy", "large"]).expect_code(0);
     // The last piece has five bytes.
-    assert!(output.stderr.contains("at 79 %"), "{}", output.stderr);
+    for line in [
+        "  2 of 6 pieces are wrong, fetching them\n",
+        "  received 1048581 bytes, 0 remaining\n",
+    ] {
+        assert!(output.stderr.contains(line), "{}", output.stderr);
+    }
     let found = "large: 2 of 6 pieces were wrong and have been replaced\n";
     assert!(output.stderr.contains(found), "{}", output.stderr);
     assert!(fixture.read("copy") == fixture.content);
@@ -134,11 +140,12 @@ fn a_small_file_is_verified() {
 #[test]
 fn a_file_that_cannot_be_compared_is_not_changed() {
     let fixture = VerifyFixture::with_hashes();
-    let short = &fixture.content[..SIZE - 1];
-    fixture.write("short", short);
-    let output = fixture.verify(&["short", "large"]).expect_code(6);
-    assert!(output.stderr.contains("--force"), "{}", output.stderr);
-    assert!(fixture.read("short") == short);
+    let short = &SMALL[1..];
+    fixture.write("it's short", short);
+    let output = fixture.verify(&["it's short", "small"]).expect_code(6);
+    let command = r"get small -o 'it'\''s short' --force";
+    assert!(output.stderr.contains(command), "{}", output.stderr);
+    assert!(fixture.read("it's short") == short);
     let output = fixture.verify(&["missing"]).expect_code(2);
     assert!(output.stderr.contains("no file"), "{}", output.stderr);
     let output = fixture.verify(&["."]).expect_code(2);
@@ -166,7 +173,7 @@ fn a_file_that_may_be_another_one_is_not_changed() {
     for (name, mine, reason) in [
         ("small", &b"my own notes"[..], "--force"),
         ("small", b"Hello, Peerlime!\n", "--force"),
-        ("large", &foreign, "no piece of it is right"),
+        ("large", &foreign, "get large -o large --force"),
     ] {
         fixture.write(name, mine);
         let output = fixture.verify(&[name]).expect_code(6);
@@ -190,6 +197,56 @@ fn a_file_that_may_be_another_one_is_not_changed() {
     let wanted = hash(&fixture.content);
     fixture.verify(&["large", "--hash", &wanted]).expect_code(0);
     assert!(fixture.read("large") == fixture.content);
+    // A file that has one of them is right.
+    for content in [&fixture.content, &foreign] {
+        fixture.write("my copy", content);
+        let output = fixture.verify(&["my copy", "large"]).expect_code(0);
+        let short = &hash(content)[..8];
+        let line = format!("large is the content {short} (1 node): up to date\n");
+        assert!(output.stderr.contains(&line), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_off_is_completed() {
+    let fixture = VerifyFixture::with_hashes();
+    fixture.write("short", &fixture.content[..3 * PIECE + 1]);
+    let output = fixture.verify(&["short", "large"]).expect_code(0);
+    for line in [
+        "  3 of 6 pieces are wrong, fetching them\n",
+        "  received 2097157 bytes, 0 remaining\n",
+        "large: 3 of 6 pieces were wrong and have been replaced\n",
+    ] {
+        assert!(output.stderr.contains(line), "{}", output.stderr);
+    }
+    assert!(fixture.read("short") == fixture.content);
+}
+
+#[test]
+fn the_end_of_a_longer_file_is_cut_off_by_the_user_only() {
+    let fixture = VerifyFixture::with_hashes();
+    let mut damaged = fixture.content.clone();
+    damaged[9] ^= 1;
+    for content in [&fixture.content, &damaged] {
+        let long = [&content[..], b"mine"].concat();
+        fixture.write("my log", &long);
+        let output = fixture.verify(&["my log", "large"]).expect_code(6);
+        assert!(
+            output.stderr.contains("4 bytes follow"),
+            "{}",
+            output.stderr
+        );
+        assert!(!output.stderr.contains("is kept"), "{}", output.stderr);
+        assert!(fixture.read("my log") == long, "it was not changed");
+        let lines = output.stderr.lines();
+        let mut commands = lines.filter_map(|line| line.split_once("verify it again: "));
+        let (_, command) = commands.next().expect("a command");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(fixture.home.path());
+        run(shell, b"").expect_code(0);
+        fixture.verify(&["my log", "large"]).expect_code(0);
+        assert!(fixture.read("my log") == fixture.content);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::jobs::candidate::{candidates, candidates_for_listed};
 use crate::jobs::choice::Choice;
+use crate::jobs::content_search::ContentSearch;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::job_context::JobContext;
 use crate::jobs::job_step::{JobResult, JobStep};
@@ -23,9 +24,13 @@ impl Fetch {
         now: Instant,
     ) -> JobStep {
         let mut offers = offers(holders, &context.nodes);
-        let wanted = self.wanted.as_ref();
+        let wanted = self.wanted;
         let is_wanted = |offer: &&Offer| wanted.is_some_and(|digits| digits.matches(offer.hash));
         let matching: Vec<Offer> = offers.iter().filter(is_wanted).copied().collect();
+        let possible = wanted.map_or(&offers, |_| &matching);
+        if possible.len() > 1 && context.user.repairs_file() && self.search.is_none() {
+            return self.start_search(context, possible.clone(), holders, now);
+        }
         let selection = match wanted {
             None if offers.len() < 2 => None,
             None if context.may_choose => {
@@ -40,7 +45,7 @@ impl Fetch {
                 offers.clone_from(&matching);
                 Some(Selection::None)
             }
-            Some(digits) => Some(Selection::NoMatch(*digits)),
+            Some(digits) => Some(Selection::NoMatch(digits)),
         };
         self.hash = matching.first().map(|offer| offer.hash);
         if wanted.is_some() && matching.is_empty() && self.waits(context, now) {
@@ -60,20 +65,45 @@ impl Fetch {
         self.exists = !holders.is_empty();
         self.candidates = candidates(self.hash, context, holders, &offers, now);
         self.nodes = self.candidates.len();
-        if self.wait.has_started() {
-            self.keep_only_holders(holders);
-        }
+        self.keep_only_holders(holders);
         if context.limits.require_hash && self.keep_only_hashed() {
             if self.waits(context, now) {
                 return JobStep::Wait;
             }
-            context
-                .user
-                .on_event(UserEvent::NoHash { name: &self.name });
+            let name = &self.name;
+            context.user.on_event(UserEvent::NoHash { name });
             return TaskResult::NotFound.into();
         }
         self.check = StoredCheck::new(self.hash, &offers, now);
         self.check_stored(context, now)
+    }
+
+    /// Looks for the one of several contents that the user's file has.
+    fn start_search(
+        &mut self,
+        context: &mut JobContext,
+        offers: Vec<Offer>,
+        holders: &[HolderItem],
+        now: Instant,
+    ) -> JobStep {
+        self.search = Some(ContentSearch::new(offers, holders, now).into());
+        self.search_content(context, now)
+    }
+
+    /// Goes on with the search. If the file has none of the contents, the user must choose.
+    pub(super) fn search_content(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
+        let Some(search) = &mut self.search else {
+            return JobStep::Wait;
+        };
+        match search.advance(context, self.id, &self.name) {
+            Ok(step) => step,
+            Err(holders) => self.choose_candidates(context, &holders, now),
+        }
+    }
+
+    /// When the search goes on, if there is one.
+    pub(super) fn search_due(&self) -> Option<Instant> {
+        self.search.as_ref()?.due
     }
 
     /// Fetches the only content of the file, which all nodes have.
@@ -97,8 +127,11 @@ impl Fetch {
         self.candidates.is_empty() && self.nodes > 0
     }
 
-    /// The other nodes were asked at the start.
+    /// While the user waits, holders only: the other nodes were asked at the start.
     fn keep_only_holders(&mut self, holders: &[HolderItem]) {
+        if !self.wait.has_started() {
+            return;
+        }
         let is_holder = |node| holders.iter().any(|holder| holder.node == node);
         self.candidates
             .retain(|candidate| is_holder(candidate.node));

@@ -7,7 +7,21 @@ use crate::jobs::job_context::JobContext;
 use crate::jobs::job_step::JobStep;
 use crate::jobs::relay_query::Query;
 
+/// A node that sends other files first is waited for so many times the usual delay: one that
+/// sends a few bytes now and then must not keep all files that were requested behind them.
+const MAX_BUSY_DELAYS: u32 = 20;
+
 impl Fetch {
+    /// A node that sends other files first is not silent. Until when it counts as busy.
+    pub(super) fn busy_until(&self, context: &JobContext) -> Option<Instant> {
+        let delay = context.limits.try_delay;
+        let until = self.open.iter().filter_map(|attempt| {
+            let last = context.pool.last_input(attempt.candidate.node)?;
+            Some((last + delay).min(attempt.started + delay * MAX_BUSY_DELAYS))
+        });
+        until.max()
+    }
+
     /// No node has sent the file. Returns whether the user waits longer.
     pub(super) fn waits(&mut self, context: &mut JobContext, now: Instant) -> bool {
         let why = || format!("{}: no node sends it", self.name);

@@ -256,7 +256,13 @@ impl PieceDownload {
 
     pub(super) fn end_up_to_date(&mut self, context: &mut JobContext) -> DownloadStep {
         let (name, size) = (&self.name, self.layout.size());
-        context.user.on_event(UserEvent::UpToDate { name, size });
+        let content = None;
+        let event = UserEvent::UpToDate {
+            name,
+            size,
+            content,
+        };
+        context.user.on_event(event);
         JobStep::from(TaskResult::Success).into()
     }
 

@@ -83,7 +83,14 @@ impl PieceDownload {
             let (name, stored, size) = (&self.name, self.resumed, self.layout.size());
             // Not what the nodes have sent meanwhile.
             if stored < size {
-                let event = UserEvent::Resuming { name, stored, size };
+                let event = match context.user.repairs_file() {
+                    true => UserEvent::Repairing {
+                        name,
+                        wrong: self.wrong_stored,
+                        pieces: self.layout.count(),
+                    },
+                    false => UserEvent::Resuming { name, stored, size },
+                };
                 context.user.on_event(event);
             }
         }

@@ -73,10 +73,10 @@ impl Screen {
             }
             event => event_text::text(event),
         };
-        if let UserEvent::Fetched { size, .. } = event
+        if let UserEvent::Fetched { size, resumed, .. } = event
             && !is_console
         {
-            let received = Counted(*size, "byte");
+            let received = Counted(size.saturating_sub(*resumed), "byte");
             self.output
                 .eprintln(format_args!("  received {received}, 0 remaining"));
         }
