@@ -16,6 +16,7 @@ mod output;
 mod part_text;
 mod progress;
 pub mod prompt;
+mod rate_text;
 mod repair_text;
 mod screen;
 mod share_totals;

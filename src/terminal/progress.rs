@@ -1,9 +1,9 @@
 //! The progress of transfers, as bars on stderr: one for a single file; for many files a
 //! total, and a few of those that are being fetched.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
@@ -11,6 +11,7 @@ use crate::byte_size::ByteSize;
 use crate::escaped::Escaped;
 use crate::jobs::{JobId, UserEvent};
 use crate::protocol::FileName;
+use crate::terminal::rate_text;
 
 /// Of many files, smaller ones have no bar: they are complete before it is seen.
 const MIN_SIZE: u64 = 64 * 1024;
@@ -18,9 +19,16 @@ const MIN_SIZE: u64 = 64 * 1024;
 /// The most files that have a bar beside the total.
 const MAX_BARS: usize = 4;
 
-const FILE: &str = "{bar:20} {done} of {size}, {rate}/s{prefix}, {eta} left{msg}";
-const NAMED_FILE: &str = "  {bar:20} {done} of {size}{prefix}  {msg}";
-const TOTAL: &str = "{bar:30} {pos} of {len} files{msg}{prefix}";
+// A bar takes what the rest of the line leaves it.
+const FILE: &str = "{wide_bar} {done} of {size}{rate}{prefix}{time_left}{msg}";
+const NAMED_FILE: &str = "  {wide_bar} {done:>9} of {size:>9}  {msg:30!}";
+const TOTAL: &str = "{wide_bar} {pos} of {len} files{msg}{prefix}";
+
+/// No rate is shown before.
+const MIN_TIME: Duration = Duration::from_millis(500);
+
+/// The most characters of a name beside its bar.
+const MAX_NAME: usize = 30;
 
 /// Shown beside the bars of a prompt, where the command for it cannot be typed.
 const HOW_TO_STOP: &str = ", ctrl-C stops";
@@ -29,6 +37,8 @@ const HOW_TO_STOP: &str = ", ctrl-C stops";
 pub(super) struct Progress {
     all: MultiProgress,
     bars: BTreeMap<JobId, ProgressBar>,
+    /// Those whose next bytes were there before, and say nothing about the rate.
+    resumed: BTreeSet<JobId>,
     total: Option<Total>,
     /// The nodes that are being asked for a single file.
     sources: usize,
@@ -51,6 +61,7 @@ impl Progress {
         Self {
             all: MultiProgress::new(),
             bars: BTreeMap::new(),
+            resumed: BTreeSet::new(),
             total: None,
             sources: 0,
             limit_text: String::new(),
@@ -99,15 +110,17 @@ impl Progress {
         if self.bars.len() < most && !self.bars.contains_key(&job) {
             let bar = self.bar(size, template);
             match self.total {
-                Some(_) => bar.set_message(Escaped::text(name.as_str()).to_string()),
+                Some(_) => bar.set_message(end_of_name(name)),
                 None => bar.set_message(self.sources_text()),
             }
             self.bars.insert(job, bar);
+            self.resumed.insert(job);
         }
     }
 
     /// A transfer has succeeded or failed.
     pub(super) fn end(&mut self, job: JobId) {
+        self.resumed.remove(&job);
         if let Some(bar) = self.bars.remove(&job) {
             bar.finish_and_clear();
             self.all.remove(&bar);
@@ -120,8 +133,14 @@ impl Progress {
             UserEvent::Progress { job, received, .. } => {
                 if let Some(bar) = self.bars.get(job) {
                     bar.set_position(*received);
+                    if self.resumed.remove(job) {
+                        bar.reset_elapsed();
+                    }
                 }
                 return;
+            }
+            UserEvent::Resuming { .. } | UserEvent::Repairing { .. } => {
+                self.resumed.extend(self.bars.keys());
             }
             UserEvent::TryingNode { .. } => self.sources += 1,
             UserEvent::NotFound { .. } | UserEvent::NodeFailed(..) => {
@@ -135,9 +154,10 @@ impl Progress {
             return bars.for_each(|bar| bar.set_message(self.sources_text()));
         };
         match event {
-            UserEvent::BatchGrown { files } | UserEvent::Expanded { files, .. } => {
-                total.bar.inc_length(*files as u64);
-            }
+            UserEvent::BatchGrown { files: files @ 1.. }
+            | UserEvent::Expanded {
+                files: files @ 1.., ..
+            } => total.bar.inc_length(*files as u64),
             UserEvent::Fetched { size, resumed, .. } => {
                 total.bytes += size.saturating_sub(*resumed);
                 total.bar.inc(1);
@@ -150,21 +170,15 @@ impl Progress {
             _ => return,
         }
         let seconds = total.started.elapsed().as_secs_f64().max(1e-6);
-        let rate = ByteSize((total.bytes as f64 / seconds) as u64);
+        let (done, all) = (total.bar.position(), total.bar.length().unwrap_or_default());
         let failed = match total.failed {
             0 => String::new(),
             failed => format!(", {failed} failed"),
         };
-        let (done, all) = (total.bar.position(), total.bar.length().unwrap_or_default());
-        let left = match done {
-            0 => String::new(),
-            _ => {
-                let left = seconds / done as f64 * all.saturating_sub(done) as f64;
-                format!(", {left:.0} s left")
-            }
-        };
+        let rate = rate_text::rate(total.bytes as f64 / seconds);
+        let left = rate_text::time_left(all.saturating_sub(done), done as f64 / seconds);
         let stop = how_to_stop(self.is_at_prompt);
-        let text = format!(", {}, {rate}/s{failed}{left}{stop}", ByteSize(total.bytes));
+        let text = format!(", {}{rate}{failed}{left}{stop}", ByteSize(total.bytes));
         total.bar.set_message(text);
     }
 
@@ -177,24 +191,58 @@ impl Progress {
     }
 
     fn bar(&self, length: u64, template: &str) -> ProgressBar {
-        // Without a target of its own, the bar does not ask what kind of terminal there is.
-        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
-        let bar = self.all.add(bar);
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            let style = style
-                .with_key("done", |state: &ProgressState, out: &mut dyn Write| {
-                    write_size(out, state.pos());
-                })
-                .with_key("size", |state: &ProgressState, out: &mut dyn Write| {
-                    write_size(out, state.len().unwrap_or_default());
-                })
-                .with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
-                    write_size(out, state.per_sec() as u64);
-                });
-            bar.set_style(style);
-            bar.set_prefix(self.limit_text.clone());
-        }
-        bar
+        // Without a target of its own, the bar does not ask what kind of terminal there is. It
+        // is drawn when there is something to show.
+        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden())
+            .with_prefix(self.limit_text.clone());
+        let bar = match ProgressStyle::with_template(template) {
+            Ok(style) => bar.with_style(
+                style
+                    .with_key("done", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                        write_size(out, state.pos());
+                    })
+                    .with_key("size", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                        write_size(out, state.len().unwrap_or_default());
+                    })
+                    .with_key("rate", write_rate)
+                    .with_key("time_left", write_time_left),
+            ),
+            Err(_) => bar,
+        };
+        self.all.add(bar)
+    }
+}
+
+/// Bytes per second, or zero as long as they say little.
+fn rate(state: &ProgressState) -> f64 {
+    match state.elapsed() < MIN_TIME {
+        true => 0.0,
+        false => state.per_sec(),
+    }
+}
+
+fn write_rate(state: &ProgressState, out: &mut dyn fmt::Write) {
+    // A line without the rate is as good.
+    let _ = out.write_str(&rate_text::rate(rate(state)));
+}
+
+fn write_time_left(state: &ProgressState, out: &mut dyn fmt::Write) {
+    let remaining = state.len().unwrap_or_default().saturating_sub(state.pos());
+    let _ = out.write_str(&rate_text::time_left(remaining, rate(state)));
+}
+
+/// The end of a name tells files of one folder apart.
+fn end_of_name(name: &FileName<'_>) -> String {
+    let name = Escaped::text(name.as_str()).to_string();
+    let skipped = name.chars().count().saturating_sub(MAX_NAME);
+    match skipped {
+        0 => name,
+        _ => name
+            .chars()
+            .skip(skipped + 1)
+            .fold("…".to_owned(), |name, c| {
+                name + c.encode_utf8(&mut [0; 4])
+            }),
     }
 }
 
@@ -205,7 +253,7 @@ fn how_to_stop(is_at_prompt: bool) -> &'static str {
     }
 }
 
-fn write_size(out: &mut dyn Write, bytes: u64) {
+fn write_size(out: &mut dyn fmt::Write, bytes: u64) {
     // The bar writes into a string, which does not fail.
     let _ = write!(out, "{}", ByteSize(bytes));
 }

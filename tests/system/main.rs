@@ -103,6 +103,7 @@ mod other_protocols;
 mod output_queue;
 mod partial_files;
 mod pieces;
+mod progress_bars;
 mod prompt;
 mod prompt_get;
 mod ranges;

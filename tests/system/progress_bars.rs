@@ -1,0 +1,90 @@
+//! The progress of transfers at a terminal.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::hashes::node;
+use crate::support::relay_index::wait_for_hash;
+use crate::support::{Server, Terminal, client_command, folder, noise, relay};
+
+const SIZE: usize = 6_000_000;
+
+/// The command at a terminal with so many columns.
+fn at_width(columns: usize, command: &Command, home: &Path) -> Command {
+    let mut shell = Command::new("sh");
+    let script = format!("stty cols {columns}\nexec \"$0\" \"$@\"");
+    shell
+        .args(["-c", &script])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(home);
+    shell
+}
+
+/// What stands on the lines of a terminal, one after the other, without control sequences.
+fn lines(shown: &str) -> Vec<String> {
+    let mut text = String::new();
+    let mut characters = shown.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '\x1b' => {
+                let is_end = |c: &char| c.is_ascii_alphabetic();
+                characters.by_ref().find(is_end);
+                text.push('\n');
+            }
+            '\r' => text.push('\n'),
+            c => text.push(c),
+        }
+    }
+    text.lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
+/// Runs `get`. Returns the lines that show progress.
+fn progress(relay: &Server, columns: usize, args: &[&str]) -> Vec<String> {
+    let home = folder(&[]);
+    let command = client_command(relay.address(), args);
+    let (shown, code) = Terminal::start(at_width(columns, &command, home.path())).wait();
+    assert_eq!(code, 0, "{shown}");
+    let mut lines = lines(&shown);
+    lines.retain(|line| line.contains(" of 6.00 MB") || line.contains(" of 2 files"));
+    assert!(!lines.is_empty(), "{shown}");
+    for text in ["0 of 0 files", " 0 B/s", " 0s left", "0 B in"] {
+        assert!(!shown.contains(text), "{text}: {shown}");
+    }
+    lines
+}
+
+#[track_caller]
+fn assert_not_longer(lines: &[String], columns: usize) {
+    let longest = lines.iter().map(|line| line.chars().count()).max();
+    assert!(longest <= Some(columns), "{longest:?}: {lines:#?}");
+}
+
+#[test]
+fn a_progress_bar_takes_what_the_text_leaves_of_the_line() {
+    let content = noise(SIZE, 14);
+    let share = folder(&[("docs/a", &content), ("docs/b", &content)]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &["--no-hash-cache"]);
+    for name in ["docs/a", "docs/b"] {
+        wait_for_hash(&relay, name, &content, 1);
+    }
+    let has_bar = |line: &String| line.contains(['█', '░']);
+    let file = ["get", "docs/a", "-o", "a", "--limit-rate", "4M"];
+    let lines = progress(&relay, 80, &file);
+    assert_not_longer(&lines, 80);
+    assert!(lines.iter().all(has_bar), "{lines:#?}");
+    assert!(
+        lines.iter().any(|line| line.contains(" s left")),
+        "{lines:#?}"
+    );
+    // The text alone is so long when all of it is known.
+    let lines = progress(&relay, 58, &file);
+    assert_not_longer(&lines, 58);
+    assert!(!lines.iter().all(has_bar), "{lines:#?}");
+    let folder = ["get", "docs/", "--limit-rate", "6M"];
+    let lines = progress(&relay, 80, &folder);
+    assert!(lines.iter().any(has_bar), "{lines:#?}");
+}
