@@ -7,6 +7,7 @@ use crate::jobs::candidate::Candidate;
 use crate::jobs::content::{
     ContentInfo, DiscardedContent, Opened, PieceSet, StoreError, StoredPart,
 };
+use crate::jobs::download_status::TransferStatus;
 use crate::jobs::failure::Failure;
 use crate::jobs::ids::{JobId, RequestId};
 use crate::jobs::user::User;
@@ -216,6 +217,12 @@ impl Attempt {
             (offset, bytes) = (offset + length as u64, rest);
         }
         Ok(())
+    }
+
+    /// How much of the content has arrived.
+    pub(super) fn status(&self, now: Instant) -> TransferStatus {
+        let took = now.saturating_duration_since(self.started);
+        TransferStatus::new(self.received, 0, self.size, took)
     }
 
     /// The attempt has failed. What an earlier job has stored stays, and is returned too.

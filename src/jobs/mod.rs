@@ -8,6 +8,7 @@ mod command;
 mod connection;
 mod content;
 mod content_search;
+mod download_status;
 mod expand;
 mod failure;
 mod fetch;
@@ -50,6 +51,7 @@ pub use content::{
     ContentInfo, DiscardedContent, Opened, PartialContent, PieceSet, StoreError, StoredContent,
     StoredPart,
 };
+pub use download_status::{DownloadStatus, TransferStatus};
 pub use failure::Failure;
 pub use file_pattern::FilePattern;
 pub use file_search::FileSearch;

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
 use crate::jobs::content::{ContentInfo, PieceSet, StoreError};
+use crate::jobs::download_status::TransferStatus;
 use crate::jobs::failure::Failure;
 use crate::jobs::ids::{JobId, RequestId};
 use crate::jobs::job_context::JobContext;
@@ -162,6 +163,14 @@ impl PieceDownload {
         (self.hash, self.layout.size())
     }
 
+    /// How much is there.
+    pub(in crate::jobs) fn status(&self, now: Instant) -> TransferStatus {
+        let on_the_way = self.transfers.iter().map(|transfer| transfer.received);
+        let received = self.stored + on_the_way.sum::<u64>();
+        let took = now.saturating_duration_since(self.started);
+        TransferStatus::new(received, self.resumed, self.layout.size(), took)
+    }
+
     /// When to call [`PieceDownload::advance`].
     pub(super) fn next_deadline(&self, context: &JobContext) -> Option<Instant> {
         let fill = self.next_fill(context);
@@ -289,12 +298,11 @@ impl PieceDownload {
         if let Err(error) = result {
             return self.end_not_stored(context, &error);
         }
-        let on_the_way = self.transfers.iter().map(|transfer| transfer.received);
-        let received = self.stored + on_the_way.sum::<u64>();
+        let status = self.status(now);
         context.user.on_event(UserEvent::Progress {
             job: self.job,
-            received: received.min(self.layout.size()),
-            size: self.layout.size(),
+            received: status.received,
+            size: status.size,
         });
         match is_last {
             true => self.advance(context, now),

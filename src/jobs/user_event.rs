@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::jobs::content::{StoreError, StoredPart};
+use crate::jobs::download_status::DownloadStatus;
 use crate::jobs::failure::Failure;
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::ids::JobId;
@@ -108,6 +109,8 @@ pub enum UserEvent<'a> {
         /// In bytes.
         size: u64,
     },
+    /// A file is being fetched, which is shown on request.
+    Download(&'a DownloadStatus),
     /// A file is complete.
     Fetched {
         /// The file.

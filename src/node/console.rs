@@ -2,13 +2,14 @@
 //! Queries are answered one at a time. Several files are downloaded at once, while the node serves files and the user types the next command.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::jobs::{
-    ChoiceResult, Choices, FinishedJob, GetCommand, GetQueue, Job, JobConnection, JobResult,
-    JobRunner, Listing, NOT_UTF8, OutputSpec, PartialFile, PromptCommand, Query, RunsJobs,
-    TerminalEvent, UserEvent,
+    ChoiceResult, Choices, DownloadStatus, FinishedJob, GetCommand, GetQueue, Job, JobConnection,
+    JobResult, JobRunner, Listing, NOT_UTF8, OutputSpec, PartialFile, PromptCommand, Query,
+    RunsJobs, TerminalEvent, UserEvent,
 };
 use crate::node::Node;
 use crate::node::share::Share;
@@ -24,7 +25,7 @@ get NAME... fetch files; names as in a shell: get 'two words.txt'
             --force: replace existing files
             --hash HASH: fetch the content with this hash; --all: all files;
             --hidden: also those whose names start with a dot
-jobs        list the files that are being fetched, with numbers
+jobs        list the files that are being fetched: numbers, progress, time left
 cancel N    break off the download of this number
 share PATH  share a file, or a folder with all its files, without copying it
 unshare NAME
@@ -190,18 +191,16 @@ impl Console {
     }
 
     /// Lists the files that are being fetched.
-    fn list_jobs(&mut self) {
-        let downloads = self.jobs.downloads();
-        let mut lines: Vec<String> = downloads
-            .map(|(number, name)| format!("{number}: {name}"))
-            .collect();
-        if let waiting @ 1.. = self.waiting_files() {
-            lines.push(format!("{waiting} waiting"));
+    fn list_jobs(&mut self, now: Instant) {
+        let downloads: Vec<DownloadStatus> = self.jobs.downloads(now).collect();
+        for download in &downloads {
+            self.jobs.user().on_event(UserEvent::Download(download));
         }
-        if lines.is_empty() {
-            lines.push("nothing is being fetched".into());
-        }
-        self.answer_lines(lines);
+        self.answer_lines(match self.waiting_files() {
+            0 if downloads.is_empty() => Some("nothing is being fetched".to_owned()),
+            0 => None,
+            waiting => Some(format!("{waiting} waiting")),
+        });
     }
 
     fn answer_lines(&mut self, lines: impl IntoIterator<Item = String>) {
@@ -295,7 +294,7 @@ impl<S: Share> Node<S> {
             PromptCommand::Chat(_) => console.answer(UserEvent::InvalidCommand(
                 "usage: send IP PORT TEXT; replies are shown, and reply TEXT answers them",
             )),
-            PromptCommand::Jobs => console.list_jobs(),
+            PromptCommand::Jobs => console.list_jobs(connector.now),
             PromptCommand::Connections => context.out.report_connections(),
             PromptCommand::Cancel(number) => console.cancel(&mut connector, number),
             PromptCommand::Quit => context.out.stop_gracefully(),

@@ -11,7 +11,7 @@ use crate::jobs::{Failure, Offer, PeerSource, Query, Selection, UserEvent, quote
 use crate::protocol::{FileName, NodeAddress};
 use crate::terminal::expansion_text::{self, did_you_mean};
 use crate::terminal::part_text::{self, percent};
-use crate::terminal::repair_text;
+use crate::terminal::{repair_text, status_text};
 
 /// Nodes of the relay's list, and contents of a name, that are printed.
 const MAX_PRINTED: usize = 16;
@@ -195,6 +195,7 @@ fn download_text(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::Checking { unknown, size, .. } => {
             format!("  checking {} % of it", percent(*unknown, *size))
         }
+        UserEvent::Download(download) => status_text::text(download),
         UserEvent::Resuming { stored, size, .. } => {
             format!("  resuming at {} %", percent(*stored, *size))
         }

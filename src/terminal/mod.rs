@@ -20,6 +20,7 @@ mod rate_text;
 mod repair_text;
 mod screen;
 mod share_totals;
+mod status_text;
 
 pub use completion::{FindNames, LineCompleter};
 pub use history::HistoryArgs;

@@ -153,6 +153,12 @@ impl User for RecordingUser {
                 let number = number.unwrap_or_default();
                 format!("asking {node} for {name} ({number} of {of})")
             }
+            UserEvent::Download(download) => {
+                let (number, name) = (download.number, &download.name);
+                let transfer = download.transfer;
+                let part = transfer.map(|part| format!(", {} of {} bytes", part.received, part.size));
+                format!("download {number}: {name}{}", part.unwrap_or_default())
+            }
             UserEvent::NoPartStored { name, .. } => format!("nothing of {name} is kept"),
             UserEvent::SentBytes(node, bytes) => format!("{bytes} bytes from {node}"),
             UserEvent::NotFound { node, .. } => format!("{node} does not have it"),

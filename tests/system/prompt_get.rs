@@ -190,7 +190,7 @@ fn the_console_lists_and_cancels_downloads() {
     terminal.at_prompt("large");
     eventually("the transfer", || hanging.connections() > 0);
     terminal.at_prompt("jobs");
-    let before = terminal.expect(": large");
+    let before = terminal.expect(": large  10 B of 100.00 MB");
     let number = before.lines().last().expect("a number").trim().to_owned();
     terminal.at_prompt("cancel 999");
     terminal.expect("no such download; jobs lists the numbers");

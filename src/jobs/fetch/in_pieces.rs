@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use crate::jobs::candidate::Candidate;
+use crate::jobs::download_status::TransferStatus;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::job_context::JobContext;
 use crate::jobs::job_step::JobStep;
@@ -20,6 +21,15 @@ impl Fetch {
         let size = |download: &PieceDownload| download.content().1;
         let download = self.download().map(size);
         download.or_else(|| Some(open.find(|attempt| attempt.was_found)?.size))
+    }
+
+    /// How much of the content is there, once a node has it.
+    pub(in crate::jobs) fn status(&self, now: Instant) -> Option<TransferStatus> {
+        if let Some(download) = self.download() {
+            return Some(download.status(now));
+        }
+        let mut open = self.open.iter();
+        Some(open.find(|attempt| attempt.was_found)?.status(now))
     }
 
     /// Starts to download the first content in pieces, if it has several, from the nodes

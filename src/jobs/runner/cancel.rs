@@ -1,6 +1,9 @@
 //! How jobs are broken off.
 
+use std::time::Instant;
+
 use crate::jobs::content::PartialContent;
+use crate::jobs::download_status::DownloadStatus;
 use crate::jobs::ids::JobId;
 use crate::jobs::job::ActiveJob;
 use crate::jobs::job_step::JobResult;
@@ -8,7 +11,6 @@ use crate::jobs::piece_download::PieceDownload;
 use crate::jobs::runner::JobRunner;
 use crate::jobs::task_result::TaskResult;
 use crate::jobs::user_event::UserEvent;
-use crate::protocol::FileName;
 use crate::role::{Output, Role};
 
 impl JobRunner {
@@ -20,16 +22,22 @@ impl JobRunner {
         self.jobs.clear();
     }
 
-    /// The files that are being fetched, with the numbers of their jobs.
-    pub fn downloads(&self) -> impl Iterator<Item = (u64, &FileName<'static>)> {
-        let jobs = self.jobs.iter();
-        jobs.filter_map(|(id, job)| Some((id.0, job.fetched_name()?)))
+    /// The files that are being fetched.
+    pub fn downloads(&self, now: Instant) -> impl Iterator<Item = DownloadStatus> {
+        self.jobs.iter().filter_map(move |(id, job)| match job {
+            ActiveJob::Fetch(fetch) => Some(DownloadStatus {
+                number: id.0,
+                name: fetch.name.clone(),
+                transfer: fetch.status(now),
+            }),
+            _ => None,
+        })
     }
 
     /// Breaks off the download of this number. Returns whether there is one.
     pub fn cancel<R: Role>(&mut self, out: &mut Output<R>, number: u64) -> bool {
         let id = JobId(number);
-        if self.downloads().all(|(download, _)| download != number) {
+        if !matches!(self.jobs.get(&id), Some(ActiveJob::Fetch(_))) {
             return false;
         }
         self.keep(id);
