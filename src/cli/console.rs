@@ -82,7 +82,11 @@ impl ConsoleArgs {
         }
         let save_folders = has_sandbox.then(|| self.save_folders(&share));
         let destination = Destination::save(Target::Share(share), SaveOptions::default());
-        let mut screen = Screen::new(Style::Console, output, destination, line_requests);
+        let style = match self.is_enabled() {
+            true => Style::Console,
+            false => Style::Log,
+        };
+        let mut screen = Screen::new(style, output, destination, line_requests);
         screen.save_folders = save_folders;
         Ok(screen)
     }

@@ -43,6 +43,19 @@ pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
     )
 }
 
+/// Whether an event is a failure, or asks for something to be done.
+pub(super) fn is_warning(event: &UserEvent<'_>) -> bool {
+    let is_note = matches!(
+        event,
+        UserEvent::Note(_)
+            | UserEvent::Help(_)
+            | UserEvent::Download(_)
+            | UserEvent::FewDigits { .. }
+            | UserEvent::Expanded { files: 1.., .. }
+    );
+    !is_note && !is_progress(event)
+}
+
 /// The text of an event, or none if it is not printed or depends on earlier events.
 pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
     Some(match event {

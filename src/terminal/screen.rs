@@ -37,8 +37,10 @@ pub enum Style {
         /// A progress bar, if stderr is a terminal.
         progress: bool,
     },
-    /// For the console of a node: results, and one line at the end of each of several files.
+    /// For the console of a node: results, and one line at the end of several files.
     Console,
+    /// The same as records of the log, for a node without a console.
+    Log,
     /// One JSON object per result.
     Json {
         /// On stdout, as no content goes there. Else on stderr.
@@ -132,7 +134,7 @@ impl Screen {
             Style::Human {
                 quiet, progress, ..
             } => self.stderr_is_terminal && (progress || (!quiet && self.usual.is_some())),
-            Style::Console | Style::Json { .. } => false,
+            Style::Console | Style::Log | Style::Json { .. } => false,
         }
     }
 
@@ -181,14 +183,15 @@ impl User for Screen {
                 let is_step = verbose && is_progress;
                 is_step || !(is_counted || quiet && is_progress)
             }
+            (Style::Console | Style::Log, UserEvent::MessageSent { .. }) => true,
             (
-                Style::Console,
-                UserEvent::MessageSent { .. }
-                | UserEvent::Fetched { .. }
-                | UserEvent::UpToDate { .. },
-            ) => true,
+                Style::Console | Style::Log,
+                UserEvent::Fetched { .. } | UserEvent::UpToDate { .. },
+            ) => !is_counted,
             // The result is reported when all nodes have been tried.
-            (Style::Console, event) => !is_progress && !matches!(event, UserEvent::NodeFailed(..)),
+            (Style::Console | Style::Log, event) => {
+                !is_progress && !matches!(event, UserEvent::NodeFailed(..))
+            }
         };
         if is_printed {
             self.print_event(&event);

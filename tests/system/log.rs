@@ -5,8 +5,13 @@ use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
+use serde_json::Value;
+
 use crate::support::fake_server::FakeServer;
-use crate::support::{Nc, Server, ask, eventually, folder, node, relay, unlisted_node};
+use crate::support::relay_index::wait_for_names;
+use crate::support::{
+    Nc, Server, ask, eventually, folder, node, node_command, relay, unlisted_node,
+};
 
 const DROPPED: &str = "log lines dropped (rate limit): ";
 /// The limit of these servers, as by default.
@@ -183,4 +188,39 @@ fn a_log_file_at_its_size_limit_does_not_kill() {
     assert_eq!(relay.stop(), Some(0));
     let text = "cannot write the log to ";
     assert_eq!(count(&relay.log(), text), 1, "{}", relay.log());
+}
+
+#[test]
+fn a_node_without_a_console_logs_what_it_fetches() {
+    let relay = relay(&[]);
+    let share = folder(&[("docs/a", b"a"), ("docs/b", b"b"), ("c", b"c")]);
+    let _other = node(&relay, share.path(), &[]);
+    wait_for_names(&relay, 3);
+    let own = folder(&[]);
+    let args = ["--get", "docs/", "--get", "none", "--log-format", "json"];
+    let node = node_command(relay.address(), own.path(), &args);
+    let node = Server::start(node);
+    node.log_until("2 files fetched");
+    let log = node.log();
+    for line in log.lines() {
+        let record: Value = serde_json::from_str(line).expect("a record");
+        assert!(
+            record["time"].is_string() && record["level"].is_string(),
+            "{log}"
+        );
+    }
+    assert!(
+        !log.contains("docs/a") && !log.contains("saved as"),
+        "{log}"
+    );
+    let own = folder(&[]);
+    let node = node_command(
+        relay.address(),
+        own.path(),
+        &["--get", "c", "--get", "none"],
+    );
+    let node = Server::start(node);
+    let (found, missing) = (node.log_until("saved as"), node.log_until("none: "));
+    assert!(found.contains("INFO] c: 1 B in "), "{found}");
+    assert!(missing.contains("WARN] none: "), "{missing}");
 }

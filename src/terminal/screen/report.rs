@@ -4,9 +4,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::time::Instant;
 
+use log::Level;
+
 use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::{Listing, UserEvent};
+use crate::logging::OPERATOR;
 use crate::terminal::screen::{Screen, Style};
 use crate::terminal::{event_text, json, listing};
 
@@ -23,6 +26,7 @@ impl Screen {
             Style::Human { quiet: true, .. } => self.output.eprint(batch.failures()),
             // The console has reported each failure.
             Style::Console => self.output.eprintln(batch.summary(left)),
+            Style::Log => log_lines(batch.failed > 0 || left > 0, &batch.summary(left)),
             Style::Human { .. } => {
                 self.output.eprint(batch.failures());
                 self.output.eprintln(batch.summary(left));
@@ -58,7 +62,7 @@ impl Screen {
 
     pub(super) fn print_event(&mut self, event: &UserEvent<'_>) {
         self.progress.hide();
-        let is_console = self.style == Style::Console;
+        let is_console = matches!(self.style, Style::Console | Style::Log);
         let text = match event {
             UserEvent::Nodes { nodes, is_merged } => {
                 // Nodes have the numbers of the list that was shown.
@@ -73,6 +77,18 @@ impl Screen {
             }
             event => event_text::text(event),
         };
+        let saved = match event {
+            UserEvent::Fetched { .. } => self.saved.take(),
+            _ => None,
+        };
+        let saved = saved.map(|path| {
+            let path = Escaped(path.as_os_str().as_encoded_bytes());
+            format!("saved as {path}")
+        });
+        if self.style == Style::Log {
+            let text: Vec<String> = text.into_iter().chain(saved).collect();
+            return log_lines(event_text::is_warning(event), &text.join("\n"));
+        }
         if let UserEvent::Fetched { size, resumed, .. } = event
             && !is_console
         {
@@ -83,9 +99,18 @@ impl Screen {
         if let Some(text) = text {
             self.output.eprintln(text);
         }
-        if let (UserEvent::Fetched { .. }, Some(path)) = (event, self.saved.take()) {
-            let path = Escaped(path.as_os_str().as_encoded_bytes());
-            self.output.eprintln(format_args!("  saved as {path}"));
+        if let Some(saved) = saved {
+            self.output.eprintln(format_args!("  {saved}"));
         }
     }
+}
+
+/// Lines as one record of the log.
+fn log_lines(is_warning: bool, text: &str) {
+    let level = match is_warning {
+        true => Level::Warn,
+        false => Level::Info,
+    };
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    log::log!(target: OPERATOR, level, "{}", lines.join("; "));
 }
