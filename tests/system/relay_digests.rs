@@ -106,7 +106,9 @@ fn the_digest_of_a_node_reaches_clients_of_the_relay() {
             "/holders/big.iso",
             "Accept: text/html\r\n",
         );
-        assert!(page.text().contains(&sha256), "{}", page.text());
+        // A narrow page breaks it in the middle.
+        let text = page.text().replace("<wbr>", "");
+        assert!(text.contains(&sha256), "{text}");
         let found = http(relay.address(), "HEAD", "/files/big.iso", "");
         let digest = found.header("digest").expect("a digest");
         let base64 = digest.strip_prefix("SHA-256=").expect("an algorithm");
