@@ -125,7 +125,7 @@ impl ReporterArgs {
 pub(super) enum ClientCommand {
     /// Fetch files, and print or save them
     Get(GetArgs),
-    /// Check a file or folder on disk, and replace wrong and missing pieces by those of the network
+    /// Check a file or folder on disk, and fetch wrong and missing pieces again
     Verify(VerifyArgs),
     /// List the nodes that are registered with the relay; into a pipe: ip port id
     Nodes,

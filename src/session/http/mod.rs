@@ -17,7 +17,6 @@ pub(crate) mod error;
 pub mod file_headers;
 pub(crate) mod request;
 mod request_fields;
-mod request_line;
 pub(crate) mod response;
 mod response_start;
 pub mod settings;

@@ -12,7 +12,6 @@ use crate::session::http::conditions::Conditions;
 use crate::session::http::context::HttpContext;
 use crate::session::http::error::HttpError;
 use crate::session::http::request_fields::RequestFields;
-use crate::session::http::request_line::{Method, RequestLine};
 use crate::session::http::settings::HttpSettings;
 
 /// A request that is allowed.
@@ -42,14 +41,23 @@ impl<'h> HttpRequest<'h> {
         settings: &HttpSettings,
         context: &mut HttpContext,
     ) -> Result<Self, HttpError> {
-        let (line, fields) = RequestLine::parse(head)?;
-        context.is_http_10 = line.is_http_10;
-        context.is_head = line.method == Method::Head;
+        let line_end = memchr::memchr(b'\n', head).map_or(head.len(), |end| end + 1);
+        let (line, fields) = head.split_at(line_end);
+        let mut parsed = httparse::Request::new(&mut []);
+        parsed.parse(line)?;
+        let (Some(method), Some(target), Some(version)) =
+            (parsed.method, parsed.path, parsed.version)
+        else {
+            return Err(HttpError::Malformed("malformed request"));
+        };
+        context.is_http_10 = version == 0;
+        context.is_head = method == "HEAD";
         context.cors.clone_from(&settings.cors);
         let fields = RequestFields::parse(fields)?;
-        let (authority, target) = split_target(line.target);
+        let (authority, target) = split_target(target);
         // Most targets are a path as it is.
-        let parts = (!line.is_plain).then(|| target.split_once('?')).flatten();
+        let is_plain = memchr::memchr2(b'?', b'%', target.as_bytes()).is_none();
+        let parts = (!is_plain).then(|| target.split_once('?')).flatten();
         let (path, query) = parts.unwrap_or((target, ""));
         context.accepts_gzip = fields.options.accepts_gzip;
         context.error_format = fields.options.error_format(path, query);
@@ -57,7 +65,7 @@ impl<'h> HttpRequest<'h> {
         if fields.host.is_none() && !context.is_http_10 {
             return Err(HttpError::Malformed("the header Host is missing"));
         }
-        if line.method == Method::Other {
+        if method != "GET" && method != "HEAD" {
             return Err(HttpError::Method);
         }
         // RFC 9112, 3.2.2: an absolute target counts, not the header.
@@ -66,7 +74,7 @@ impl<'h> HttpRequest<'h> {
             context.cors = None;
             return Err(HttpError::OtherHost(host.to_owned()));
         }
-        let path = decode_path(path, line.is_plain)?;
+        let path = decode_path(path, is_plain)?;
         if !query.is_empty() && percent_decode_str(query).decode_utf8().is_err() {
             return Err(HttpError::Malformed("the query is not UTF-8"));
         }
