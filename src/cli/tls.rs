@@ -4,6 +4,7 @@ use std::fs::TryLockError;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::thread;
 
 use log::{error, info, warn};
 
@@ -190,7 +191,11 @@ pub(super) fn print_id(
              and --certificate, gives one its own"
         );
         match has_console {
-            true => output.eprintln(text),
+            // A terminal that is stopped (ctrl-S) must not hold up the start.
+            true => {
+                let output = output.clone();
+                thread::spawn(move || output.eprintln(text));
+            }
             false => info!(target: OPERATOR, "{text}"),
         }
     }

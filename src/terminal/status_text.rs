@@ -16,7 +16,7 @@ pub(super) fn text(download: &DownloadStatus) -> String {
             ByteSize(transfer.received),
             ByteSize(transfer.size),
             rate_text::rate(rate),
-            rate_text::time_left(transfer.size - transfer.received, rate)
+            rate_text::time_left(transfer.size.saturating_sub(transfer.received), rate)
         );
     }
     text

@@ -279,10 +279,10 @@ fn the_id_is_in_the_banner_and_on_the_pages() {
     let mut node = home.start(&relay, &[]);
     let (relay_id, node_id) = (relay.id.clone(), id(&mut node));
     let end = "; HELP lists the commands\n";
-    assert_eq!(
-        ask(relay.address(), b"\n"),
-        format!("OK peerline relay, 1 node, 1 file, id {relay_id}{end}")
-    );
+    let banner = format!("OK peerline relay, 1 node, 1 file, id {relay_id}{end}");
+    eventually("the file is announced", || {
+        ask(relay.address(), b"\n") == banner
+    });
     assert_eq!(
         ask(node.address(), b"\n"),
         format!("OK peerline node, 1 file, id {node_id}{end}")

@@ -102,6 +102,6 @@ fn the_progress_names_the_limit() {
     let dir = copies.path().to_str().expect("a text");
     let args = ["get", "a", "-d", dir, "--limit-rate", RATE];
     let mut terminal = Terminal::start(client_command(relay.address(), &args));
-    terminal.expect(" (limit 2.00 MB/s), ");
+    terminal.expect(" (limit 2.00 MB/s)");
     assert_eq!(terminal.wait().1, 0);
 }
