@@ -52,10 +52,11 @@ impl Client {
             let event = UserEvent::BatchStarted { files };
             self.jobs.user().on_event(event);
         }
-        self.queue = match saves_files {
+        let queue = match saves_files {
             true => GetQueue::new(self.max_downloads).without_repeats(),
             false => GetQueue::new(1),
         };
+        self.replace_queue(context, queue);
         for pattern in patterns {
             self.queue.push(pattern, hash);
         }
@@ -68,10 +69,18 @@ impl Client {
         self.is_batch = true;
         let event = UserEvent::BatchStarted { files: 0 };
         self.jobs.user().on_event(event);
-        self.queue = GetQueue::new(self.max_downloads).without_repeats();
+        let queue = GetQueue::new(self.max_downloads).without_repeats();
+        self.replace_queue(context, queue);
         self.awaits_nodes = true;
         self.start_job(context, Job::CheckRelay);
         self.prompt();
+    }
+
+    /// Another queue. A queue counts its own jobs only, so those of the one before are broken
+    /// off.
+    fn replace_queue(&mut self, context: &mut Context<'_, Self>, queue: GetQueue) {
+        self.jobs.cancel_all(context.out);
+        self.queue = queue;
     }
 
     /// The next name of the list.

@@ -193,7 +193,12 @@ impl Client {
         if let Some(chat) = &mut self.chat {
             return chat.on_line(context.out, user, chat::QUIT);
         }
-        if self.unprinted.take().is_none() && !self.cancel_choice() {
+        if self.cancel_choice() {
+            // Other files may still be on their way.
+            self.on_result(context, TaskResult::SeveralContents);
+            return self.after_choice(context);
+        }
+        if self.unprinted.take().is_none() {
             let event = UserEvent::Note(HOW_TO_LEAVE);
             self.jobs.user().on_event(event);
         }
@@ -211,7 +216,6 @@ impl Client {
         }
         self.jobs.cancel_all(context.out);
         self.finish_batch();
-        self.queue.clear();
         self.queue = GetQueue::new(1);
         self.awaits_nodes = false;
         let event = UserEvent::Note("stopped");

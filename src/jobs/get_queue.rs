@@ -157,16 +157,13 @@ impl GetQueue {
     /// A job is done. Takes the files that it has found.
     pub fn on_finished(&mut self, finished: &mut FinishedJob) {
         if let Some(name) = &finished.name {
-            let load = match self.may_repeat {
+            self.load -= match self.may_repeat {
                 true => self.started.remove(name).unwrap_or_default(),
                 false => self.started.get_mut(name).map_or(0, std::mem::take),
             };
-            // A fuzz run has ended a job whose load was counted no longer. A counter that wraps
-            // would start no other job.
-            self.load = self.load.saturating_sub(load);
         }
         if finished.is_expansion {
-            self.load = self.load.saturating_sub(self.job_load);
+            self.load -= self.job_load;
             let hash = self.expanding.take().flatten();
             if let JobResult::Files(files) = &mut finished.result {
                 let files = std::mem::take(files).into_iter();
