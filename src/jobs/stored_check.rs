@@ -42,13 +42,7 @@ impl StoredCheck {
     ) -> Option<JobStep> {
         match context.user.compare(job, name, &self.content) {
             Ok(StoredContent::Same) => {
-                let size = self.content.size;
-                let content = None;
-                let event = UserEvent::UpToDate {
-                    name,
-                    size,
-                    content,
-                };
+                let event = UserEvent::up_to_date(name, self.content.size);
                 context.user.on_event(event);
                 Some(TaskResult::Success.into())
             }

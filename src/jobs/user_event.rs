@@ -312,4 +312,13 @@ impl<'a> UserEvent<'a> {
             is_failure: false,
         }
     }
+
+    /// The file with the only content of this name is there already.
+    pub(super) fn up_to_date(name: &'a FileName<'a>, size: u64) -> Self {
+        Self::UpToDate {
+            name,
+            size,
+            content: None,
+        }
+    }
 }

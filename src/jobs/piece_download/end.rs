@@ -255,13 +255,7 @@ impl PieceDownload {
     }
 
     pub(super) fn end_up_to_date(&mut self, context: &mut JobContext) -> DownloadStep {
-        let (name, size) = (&self.name, self.layout.size());
-        let content = None;
-        let event = UserEvent::UpToDate {
-            name,
-            size,
-            content,
-        };
+        let event = UserEvent::up_to_date(&self.name, self.layout.size());
         context.user.on_event(event);
         JobStep::from(TaskResult::Success).into()
     }
