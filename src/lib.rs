@@ -36,9 +36,11 @@
 //! | Where does the node answer `GET`? | `node/requests.rs`, through the typed replies of `session/responder.rs` |
 //! | Where does the relay forget a node? | `relay/registration.rs` decides (`UNREGISTER`, and leases that expire); `relay/directory.rs` removes the entry, `relay/files.rs` its files |
 //! | Where does one relay learn what another has changed? | `registry/reader.rs` reads it, `relay/shared_directory/incoming.rs` checks it, `relay/shared_directory/apply.rs` applies it |
+//! | Where does a client wait whose changes the registry does not take as fast? | `relay/shared_directory/flow_control.rs` |
 //! | Where does a client ask for relays on its network? | `discovery/browse.rs`, called by `cli/discovery.rs` |
 //! | Where does a client choose the next node? | `jobs/candidate.rs` has the order, `jobs/fetch.rs` takes the next one; of several nodes at once, `jobs/piece_download/schedule.rs` |
 //! | Where does an interrupted download find out what it still needs? | `download/part_state.rs` reads what is there, `jobs/piece_download/stored_pieces.rs` marks those pieces |
+//! | What does `verify` do to a damaged file? | `download/repair_file.rs` writes right pieces only, `download/destination/comparison.rs` finds the content |
 //! | Where is a secret proven? | by a program in `session/proof_exchange.rs`; `session/access.rs` checks it, and decides who may make which request |
 //! | Where is a byte written to disk? | `download/part_file.rs` by `download/sparse_write.rs`, or `download/small_file.rs`; `download/target_file.rs` gives the file its name |
 //! | Where is a verb added? | `protocol/verb.rs` (its form, meaning and replies), `protocol/request.rs` (its fields), `session/access.rs` (who may use it), the dispatch of `relay/mod.rs` and `node/requests.rs`, protocol.md; a new form of reply also in `protocol/reply.rs` and `session/responder.rs` |

@@ -187,8 +187,8 @@ pub(super) fn print_id(
     if is_shared {
         // A client of several relays takes nodes of one id for one node with several addresses.
         let text = format!(
-            "another {program} of this user has the same key and id; XDG_STATE_HOME=DIR, or --key \
-             and --certificate, gives one its own"
+            "another {program} of this user has the same key and id; to give one of them its \
+             own, start it with XDG_STATE_HOME=DIR, or with --key and --certificate"
         );
         match has_console {
             // A terminal that is stopped (ctrl-S) must not hold up the start.

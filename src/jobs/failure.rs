@@ -100,7 +100,7 @@ impl fmt::Display for Failure<'_> {
             }
             Self::TooLongNames(limit) => write!(
                 f,
-                "the names in its list have more than {limit} bytes, as --max-listed-bytes allows"
+                "the names in its list have more than {limit} bytes, the limit of --max-listed-bytes"
             ),
             Self::NoRelay => f.write_str("there is no relay"),
             Self::RelayLost => f.write_str("the connection to the relay of the receiver was lost"),
