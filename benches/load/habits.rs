@@ -1,18 +1,16 @@
 //! What the honest users do.
 
-use std::{io, iter};
+use std::net::Ipv4Addr;
 
 use crate::network::Network;
-use crate::rows::Target;
-use crate::servers::Servers;
-use crate::users::User;
+use crate::servers::Target;
 
 /// What a user does again and again.
 pub(crate) struct Habit {
     pub(crate) name: &'static str,
-    server: Target,
+    pub(crate) server: Target,
     /// The habit belongs to the rows that attack one of these.
-    rows: &'static [Target],
+    pub(crate) rows: &'static [Target],
     /// The request; `IP` stands for the address of the user.
     pub(crate) request: &'static str,
     pub(crate) repeats: Repeats,
@@ -32,11 +30,8 @@ pub(crate) enum Repeats {
 /// The group of the users' addresses.
 const GROUP: u8 = 1;
 
-/// Users with the same habit.
-const USERS: u8 = 3;
-
 /// The first user receives the messages of the attackers.
-const HABITS: [Habit; 8] = [
+pub(crate) const HABITS: [Habit; 8] = [
     Habit {
         name: "LISTEN",
         server: Target::Relay,
@@ -97,23 +92,10 @@ const HABITS: [Habit; 8] = [
 
 /// The address and port at which the first user receives messages.
 pub(crate) fn listener(network: Network) -> String {
-    format!("{} 7000", network.address(GROUP, 1))
+    format!("{} 7000", user_address(network, 1))
 }
 
-/// Some users for each habit that concerns one of the targets.
-pub(crate) fn users(
-    network: Network,
-    servers: &Servers,
-    targets: &[Target],
-) -> io::Result<Vec<User>> {
-    let habits = HABITS
-        .iter()
-        .filter(|habit| habit.rows.iter().any(|target| targets.contains(target)));
-    (1..)
-        .zip(habits.flat_map(|habit| iter::repeat_n(habit, USERS.into())))
-        .map(|(number, habit)| {
-            let address = network.address(GROUP, number);
-            User::new(habit, address, servers.address(habit.server))
-        })
-        .collect()
+/// The address of a user. The first one has the number 1.
+pub(crate) fn user_address(network: Network, number: u8) -> Ipv4Addr {
+    network.address(GROUP, number)
 }

@@ -44,8 +44,8 @@ use crate::attackers::{Attackers, Damage};
 use crate::host::CpuRole;
 use crate::network::Network;
 use crate::report::Measured;
-use crate::rows::{ALL, Crowd, ROWS, Row, Script, Target};
-use crate::servers::Servers;
+use crate::rows::{ALL, Crowd, ROWS, Row, Script};
+use crate::servers::{Servers, Target};
 use crate::soak::Soak;
 
 /// The time of a row.
@@ -135,7 +135,8 @@ fn load(args: &Args, own: &[String]) -> io::Result<bool> {
     println!("{}", report::head());
     let mut is_met = true;
     for row in rows {
-        let mut servers = Servers::start(network, row, folder.path(), files)?;
+        let settings = (row.relay_args, row.node_descriptors);
+        let mut servers = Servers::start(network, settings, folder.path(), files)?;
         let soak = |_| Soak::start(&servers, row.targets());
         let mut soak = args.soak.map(soak).transpose()?;
         for _ in 0..args.soak.unwrap_or(1) {
@@ -175,7 +176,7 @@ fn measure(
     most: usize,
 ) -> io::Result<Measured> {
     let targets = row.targets();
-    let mut users = habits::users(network, servers, &targets)?;
+    let mut users = users::create(network, servers, &targets)?;
     let under_attack: Vec<_> = targets.iter().map(|target| servers.get(*target)).collect();
     let before: Vec<Duration> = under_attack
         .iter()

@@ -3,14 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::servers::{BIG_FILE, SMALL_FILE};
-
-/// A server under attack.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Target {
-    Relay,
-    Node,
-}
+use crate::servers::{BIG_FILE, SMALL_FILE, Target};
 
 /// One row.
 pub(crate) struct Row {

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use crate::network::{Network, ask};
 use crate::process::Server;
-use crate::rows::{Row, Target};
 
 /// The file that users fetch.
 pub(crate) const SMALL_FILE: &str = "small.txt";
@@ -26,6 +25,13 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// The folder that the node shares.
 const SHARE: &str = "share";
 
+/// A server under attack.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    Relay,
+    Node,
+}
+
 /// A relay and a node.
 pub(crate) struct Servers {
     relay: Server,
@@ -35,17 +41,17 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    /// Starts both, and waits until the relay knows the `files` files of the node in
-    /// `folder`.
+    /// Starts both, the relay with these arguments and the node with at most so many
+    /// descriptors, and waits until the relay knows the `files` files of the node in `folder`.
     pub(crate) fn start(
         network: Network,
-        row: &Row,
+        (relay_args, node_descriptors): (&[&str], Option<u32>),
         folder: &Path,
         files: usize,
     ) -> io::Result<Self> {
         let ip = network.server();
-        let relay = start_relay(ip, row.relay_args, folder)?;
-        let node = start_node(&relay, row.node_descriptors, folder)?;
+        let relay = start_relay(ip, relay_args, folder)?;
+        let node = start_node(&relay, node_descriptors, folder)?;
         let folder = folder.to_owned();
         let announced = format!("\nnames {files}\n");
         let start = Instant::now();

@@ -6,8 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::report::Measured;
-use crate::rows::Target;
-use crate::servers::Servers;
+use crate::servers::{Servers, Target};
 
 /// The longest time for a server to close its side of the connections of an attack.
 const CLOSING_TIME: Duration = Duration::from_secs(15);

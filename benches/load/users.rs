@@ -8,15 +8,19 @@
 //! users would soon send at the same moments, and one pause would spoil all of their answers.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::iter;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 
-use crate::habits::{Habit, Repeats};
-use crate::network::{ask, start_connect};
+use crate::habits::{HABITS, Habit, Repeats, user_address};
+use crate::network::{Network, ask, start_connect};
+use crate::servers::{Servers, Target};
 
+/// Users with the same habit.
+const USERS: u8 = 3;
 /// The time between two requests of a user.
 const PACE: Duration = Duration::from_millis(25);
 /// A request without an answer for this time is an error.
@@ -56,11 +60,7 @@ struct Connection {
 
 impl User {
     /// A user at an address. Asks the server for the reply to expect.
-    pub(crate) fn new(
-        habit: &'static Habit,
-        from: Ipv4Addr,
-        server: SocketAddr,
-    ) -> io::Result<Self> {
+    fn new(habit: &'static Habit, from: Ipv4Addr, server: SocketAddr) -> io::Result<Self> {
         let request = habit.request.replace("IP", &from.to_string());
         let expected = ask(from, server, &request)?;
         if expected.is_empty() || expected.starts_with(b"ERROR") {
@@ -210,6 +210,24 @@ impl User {
         self.connection = None;
         self.due = now + ERROR_PAUSE;
     }
+}
+
+/// Some users for each habit that concerns one of the targets. See [`User::new`].
+pub(crate) fn create(
+    network: Network,
+    servers: &Servers,
+    targets: &[Target],
+) -> io::Result<Vec<User>> {
+    let habits = HABITS
+        .iter()
+        .filter(|habit| habit.rows.iter().any(|target| targets.contains(target)));
+    (1..)
+        .zip(habits.flat_map(|habit| iter::repeat_n(habit, USERS.into())))
+        .map(|(number, habit)| {
+            let address = user_address(network, number);
+            User::new(habit, address, servers.address(habit.server))
+        })
+        .collect()
 }
 
 /// Lets users send requests for a time. Requests that are under way at the end count
