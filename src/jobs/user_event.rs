@@ -313,6 +313,15 @@ impl<'a> UserEvent<'a> {
         }
     }
 
+    /// The job has failed, and a part of its file stays.
+    pub(super) fn failed_with_part(name: &'a FileName<'a>, part: &'a StoredPart) -> Self {
+        Self::PartStored {
+            name,
+            part,
+            is_failure: true,
+        }
+    }
+
     /// The file with the only content of this name is there already.
     pub(super) fn up_to_date(name: &'a FileName<'a>, size: u64) -> Self {
         Self::UpToDate {

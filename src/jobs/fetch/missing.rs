@@ -34,13 +34,7 @@ impl Fetch {
 
     pub(super) fn report_missing(&mut self, context: &mut JobContext) -> JobStep {
         if let Some(part) = &self.stored_part {
-            let name = &self.name;
-            let is_failure = true;
-            let event = UserEvent::PartStored {
-                name,
-                part,
-                is_failure,
-            };
+            let event = UserEvent::failed_with_part(&self.name, part);
             context.user.on_event(event);
             return match self.has_wrong_content {
                 true => TaskResult::SeveralContents.into(),

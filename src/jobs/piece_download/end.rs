@@ -291,11 +291,7 @@ impl PieceDownload {
             None => user.keep(self.job).stored(),
         };
         match &part {
-            Some(part) => user.on_event(UserEvent::PartStored {
-                name,
-                part,
-                is_failure: true,
-            }),
+            Some(part) => user.on_event(UserEvent::failed_with_part(name, part)),
             None if shown > 0 => user.on_event(UserEvent::Incomplete { name, shown, size }),
             None => user.on_event(UserEvent::Missing {
                 name,
