@@ -58,6 +58,15 @@ impl Failure<'_> {
             _ => false,
         }
     }
+
+    /// Whether perhaps no server runs at the address: its end says nothing else.
+    pub(crate) fn may_be_unreachable(&self) -> bool {
+        match self {
+            Self::Ended(CloseReason::Replaced | CloseReason::TlsFailed(_)) => false,
+            Self::Ended(_) => !self.is_other_secret(),
+            _ => false,
+        }
+    }
 }
 
 /// Text from the network is escaped.

@@ -77,15 +77,22 @@ impl fmt::Display for ProofError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(code, text) => {
+                let advice = match *code {
+                    ErrorCode::NO_SECRET => {
+                        "; write its secret into --secret-file or PEERLINE_SECRET"
+                    }
+                    ErrorCode::UNKNOWN_VERB => "; leave out --secret-file and PEERLINE_SECRET",
+                    _ => "",
+                };
+                let text = Escaped::text(text);
                 write!(
                     f,
-                    "the server refused the secret: error {code}: {}",
-                    Escaped::text(text)
+                    "the server refused the secret: error {code}: {text}{advice}"
                 )
             }
-            Self::ServerUnproven => {
-                f.write_str("the server has not proved that it knows the secret")
-            }
+            Self::ServerUnproven => f.write_str(
+                "the server has not proved that it knows the secret; is its secret the same?",
+            ),
             Self::Unencrypted => f.write_str("not encrypted, and a secret needs TLS"),
         }
     }
@@ -139,7 +146,8 @@ mod tests {
         let error = exchange
             .on_bytes(b"ERROR 401 wrong secret\n")
             .expect_err("refused");
-        let text = "the server refused the secret: error 401: wrong secret";
+        let text = "the server refused the secret: error 401: wrong secret; write its secret into \
+                    --secret-file or PEERLINE_SECRET";
         assert_eq!(error.to_string(), text);
     }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::byte_size::ByteSize;
-use crate::close_reason::CloseReason;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::{Failure, Offer, PeerSource, Query, Selection, UserEvent, quoted};
@@ -270,11 +269,9 @@ fn source_answered(source: &PeerSource, count: u64, items: &[String]) -> String 
 }
 
 fn no_answer(node: NodeAddress, failure: &Failure<'_>) -> String {
-    let advice = match failure {
-        Failure::Ended(reason) if !matches!(reason, CloseReason::TlsFailed(_)) => {
-            "; is the node running, and is its address right?"
-        }
-        _ => "",
+    let advice = match failure.may_be_unreachable() {
+        true => "; is the node running, and is its address right?",
+        false => "",
     };
     format!("no answer from {}: {failure}{advice}", node_text(node))
 }
@@ -285,10 +282,9 @@ fn no_list(failure: &Failure<'_>) -> String {
 
 /// Advice for a relay that did not answer.
 fn advice(failure: &Failure<'_>) -> &'static str {
-    match failure {
-        Failure::Ended(CloseReason::Replaced | CloseReason::TlsFailed(_)) => "",
-        Failure::Ended(_) => "; is the relay running, and is its address right?",
-        _ => "",
+    match failure.may_be_unreachable() {
+        true => "; is the relay running, and is its address right?",
+        false => "",
     }
 }
 

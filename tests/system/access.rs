@@ -436,7 +436,8 @@ fn programs_prove_that_they_know_the_secret() {
     for (secret, why) in [
         (
             Some(OTHER),
-            "the server refused the secret: error 401: wrong secret",
+            "the server refused the secret: error 401: wrong secret; write its secret into \
+             --secret-file or PEERLINE_SECRET\n",
         ),
         (
             None,
@@ -445,6 +446,7 @@ fn programs_prove_that_they_know_the_secret() {
     ] {
         let output = run(client_with(relay.address(), secret, &ls), b"").expect_code(3);
         assert!(output.stderr.contains(why), "{}", output.stderr);
+        assert!(!output.stderr.contains("running"), "{}", output.stderr);
     }
     let stranger = Server::start(node_command(
         relay.address(),
@@ -454,7 +456,8 @@ fn programs_prove_that_they_know_the_secret() {
     stranger.log_until("the relay says 401 a secret is needed; write --secret-file FILE");
     let open = Server::start(relay_command(&[]));
     let output = run(client_with(open.address(), Some(SECRET), &ls), b"").expect_code(3);
-    let why = "the server refused the secret: error 501: no secret is needed here";
+    let why = "the server refused the secret: error 501: no secret is needed here; leave out \
+               --secret-file and PEERLINE_SECRET\n";
     assert!(output.stderr.contains(why), "{}", output.stderr);
 }
 
@@ -542,7 +545,7 @@ fn a_server_that_does_not_know_the_secret_gets_no_request() {
         });
         let command = client_with(address, Some(SECRET), &["ls", "--relay-id", &id]);
         let output = run(command, b"").expect_code(3);
-        let why = "the server has not proved that it knows the secret";
+        let why = "the server has not proved that it knows the secret; is its secret the same?\n";
         assert!(output.stderr.contains(why), "{}", output.stderr);
         let ((), rest) = thread.join().expect("it has served");
         assert_eq!(rest, "", "no request");
