@@ -45,6 +45,8 @@ pub enum Failure<'a> {
     OutpacedByOthers,
     /// There is nobody to ask.
     NoRelay,
+    /// It was asked as a node, and answers as a relay.
+    IsRelay,
     /// The connection to the relay of the receiver was lost earlier.
     RelayLost,
 }
@@ -112,6 +114,9 @@ impl fmt::Display for Failure<'_> {
                 "the names in its list have more than {limit} bytes, the limit of --max-listed-bytes"
             ),
             Self::NoRelay => f.write_str("there is no relay"),
+            Self::IsRelay => {
+                f.write_str("a relay answers there, not a node; for a relay, leave out --from")
+            }
             Self::RelayLost => f.write_str("the connection to the relay of the receiver was lost"),
             Self::OutpacedByOthers => {
                 f.write_str("no complete answer in time; others have answered")

@@ -293,6 +293,10 @@ impl RelayQuery {
                     self.end = Some(Err(Failure::TooMany(total, "--max-listed")));
                 }
             }
+            // Only a relay answers `LIST` with nodes.
+            (ResponsePart::Head(Reply::Nodes(..)), RelayAnswer::EndOfFiles) => {
+                self.end = Some(Err(Failure::IsRelay));
+            }
             (ResponsePart::Head(Reply::Pong), RelayAnswer::Nodes(nodes)) => {
                 nodes.extend(self.target.node.map(NodeItem::from));
             }

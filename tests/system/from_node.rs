@@ -146,3 +146,20 @@ fn a_node_that_is_not_there_is_named() {
         assert_eq!(output.stderr, why);
     }
 }
+
+#[test]
+fn a_relay_in_place_of_the_node_is_no_empty_list() {
+    let share = folder(&[("a", b"A")]);
+    let (_node, relay) = node_with_relay(share.path(), &[]);
+    for command in [&["ls"][..], &["search", "a"]] {
+        let output = client(&relay.wire_address(), command).expect_code(3);
+        let why = "a relay answers there, not a node; for a relay, leave out --from\n";
+        assert!(output.stderr.ends_with(why), "{}", output.stderr);
+        assert!(output.stdout.is_empty());
+    }
+    let home = folder(&[]);
+    let dir = home.path().to_str().expect("a text");
+    let output = client(&relay.wire_address(), &["get", "*", "-d", dir]).expect_code(3);
+    let why = "a relay answers there, not a node";
+    assert!(output.stderr.contains(why), "{}", output.stderr);
+}
