@@ -50,6 +50,7 @@ use signal_hook::consts::SIGXFSZ;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::startup_error::StartupError;
 use crate::discovery::Announcement;
+use crate::escaped::Escaped;
 use crate::logging::OPERATOR;
 use crate::reactor::{
     Clock, DatagramSocket, ListeningSocket, LoopOutcome, Reactor, ReactorSettings,
@@ -116,8 +117,9 @@ fn run_program<P: Parser>(run: fn(P) -> Result<Exit, StartupError>, hints: &str)
             _ => String::new(),
         };
         let name = P::command().get_name().to_owned();
+        let text = Escaped::text(&error.text);
         // If stderr is closed, only the exit code remains.
-        let _ = writeln!(Stderr, "{name}: {}{help}", error.text);
+        let _ = writeln!(Stderr, "{name}: {text}{help}");
         error.exit
     });
     exit.into()

@@ -6,7 +6,8 @@ use std::io;
 use crate::cli::Exit;
 use crate::system_error::Reason;
 
-/// Why a program cannot start or run: an exit code, and a line that says what to do.
+/// Why a program cannot start or run: an exit code, and a line that says what to do. It is
+/// escaped when it is printed: it may contain words of the command line.
 pub(super) struct StartupError {
     pub(super) exit: Exit,
     pub(super) text: String,

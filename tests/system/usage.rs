@@ -118,3 +118,21 @@ fn a_node_takes_the_relay_as_one_word() {
     let node = Server::start(one_word);
     node.log_until("registered as");
 }
+
+#[test]
+fn control_characters_on_the_command_line_are_escaped() {
+    for (line, escaped) in [
+        ("peer-client a:1 '\u{1b}[31mls'", "'\\u{1b}[31mls'"),
+        ("peer-client a:1 ls '--\u{1b}[2J'", "--\\u{1b}[2J"),
+        ("peer-client a:1 find '/\u{1b}[2J'", "\\u{1b}[2J"),
+        ("peer-client a:1 get x --hash '\u{9b}2J'", "\\u{9b}2J"),
+        ("peer-client a:1 get -i '\u{1b}c'", "\\u{1b}c"),
+    ] {
+        let stderr = start(line).stderr;
+        assert!(
+            !stderr.contains(['\u{1b}', '\u{9b}']),
+            "{line:?}: {stderr:?}"
+        );
+        assert!(stderr.contains(escaped), "{line:?}: {stderr:?}");
+    }
+}
