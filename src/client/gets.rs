@@ -36,6 +36,22 @@ impl Client {
         }
     }
 
+    /// The user has interrupted the program. `untold` are the names of jobs that have reported
+    /// nothing. The summary of a batch counts them, too.
+    pub(super) fn report_interrupt(&mut self, mut untold: Vec<String>) {
+        if self.is_batch {
+            return;
+        }
+        // Nothing is fetched before the list of nodes has come.
+        if self.awaits_nodes {
+            untold.extend(self.queue.next_word());
+        }
+        for word in &untold {
+            let event = UserEvent::Interrupted { word };
+            self.jobs.user().on_event(event);
+        }
+    }
+
     /// Fetches files, after the relay has listed its nodes.
     pub(super) fn start_gets(
         &mut self,

@@ -362,7 +362,8 @@ impl Role for Client {
     }
 
     fn drain(&mut self, context: &mut Context<'_, Self>) {
-        self.jobs.abort();
+        let untold = self.jobs.abort();
+        self.report_interrupt(untold);
         self.finish_batch();
         self.result = TaskResult::Interrupted;
         context.out.stop_loop();

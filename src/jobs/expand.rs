@@ -40,6 +40,11 @@ pub(super) struct Expand {
 }
 
 impl Expand {
+    /// What the user has typed.
+    pub(super) fn pattern(&self) -> &FilePattern {
+        &self.pattern
+    }
+
     pub(super) fn new(pattern: FilePattern) -> Self {
         let hidden_names = HiddenNames::of(&pattern);
         let pattern = match pattern {

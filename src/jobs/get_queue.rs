@@ -88,6 +88,17 @@ impl GetQueue {
         self.patterns.len() + self.files.len()
     }
 
+    /// The next name or pattern that waits, as the user has typed it.
+    #[must_use]
+    pub fn next_word(&self) -> Option<String> {
+        let file = self.files.front().map(|file| file.name.to_string());
+        file.or_else(|| {
+            self.patterns
+                .front()
+                .map(|(pattern, _)| pattern.to_string())
+        })
+    }
+
     /// How many names and patterns wait or are being fetched.
     #[must_use]
     pub fn unfinished(&self) -> usize {

@@ -168,6 +168,11 @@ pub enum UserEvent<'a> {
         /// could check a part.
         hash_is_known: bool,
     },
+    /// The user has interrupted the program before a node has sent any of the file.
+    Interrupted {
+        /// The name or the pattern.
+        word: &'a str,
+    },
     /// No node knows a hash of the file, and none without a hash is wanted.
     NoHash {
         /// The file.

@@ -121,6 +121,10 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
             "{}: incomplete: {shown} of {size} bytes were printed",
             escaped(name)
         ),
+        UserEvent::Interrupted { word } => format!(
+            "{}: interrupted before a node has sent any of it",
+            Escaped::text(word)
+        ),
         UserEvent::NoPartStored {
             name,
             hash_is_known,

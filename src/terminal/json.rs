@@ -130,6 +130,7 @@ fn file_failure(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::NoPartStored { name, .. } => {
             json!({"name": name.as_str(), "error": "incomplete", "stored": 0})
         }
+        UserEvent::Interrupted { word } => json!({"name": word, "error": "interrupted"}),
         UserEvent::NoHash { name } => {
             json!({"name": name.as_str(), "error": "no node knows its hash"})
         }

@@ -204,6 +204,7 @@ impl User for RecordingUser {
             UserEvent::PartStored { name, part, .. } => {
                 format!("{} of {} bytes of {name} are kept", part.stored, part.size)
             }
+            UserEvent::Interrupted { word } => format!("interrupted: {word}"),
             UserEvent::NoHash { name } => format!("nobody knows a hash of {name}"),
             UserEvent::Missing {
                 name,

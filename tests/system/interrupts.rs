@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::hashes::node;
+use crate::support::fake_server::{FakeServer, node_list};
 use crate::support::relay_index::wait_for_hash;
 use crate::support::{RunningProgram, client_command, eventually, folder, noise, relay};
 
@@ -86,4 +87,48 @@ fn an_interrupted_folder_says_how_to_fetch_the_rest() {
     stderr.read_to_string(&mut text).expect("text");
     let end = " not fetched; run the same command again to fetch the rest\n";
     assert!(text.ends_with(end), "{text}");
+}
+
+/// Starts a client without output but stderr, interrupts it when `is_ready`, and returns what it
+/// prints.
+fn interrupt_when(mut command: Command, is_ready: impl Fn() -> bool) -> String {
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut client = RunningProgram::start(command.stderr(Stdio::piped()));
+    eventually("the request", is_ready);
+    client.signal(Signal::INT);
+    assert_eq!(client.wait(), Some(130));
+    let mut text = String::new();
+    let stderr = client.child.stderr.as_mut().expect("it is a pipe");
+    stderr.read_to_string(&mut text).expect("text");
+    text
+}
+
+#[test]
+fn an_interrupt_before_a_node_has_the_file_names_the_file() {
+    let silent_node = FakeServer::hanging_after("");
+    let relay = FakeServer::replying(node_list(&[silent_node.address()]));
+    let silent_relay = FakeServer::hanging_after("");
+    for (relay, asked) in [(&relay, &silent_node), (&silent_relay, &silent_relay)] {
+        let get = |args: &[&str]| {
+            let mut command = client_command(relay.address(), &["get", "a b"]);
+            let before = asked.connections();
+            interrupt_when(
+                {
+                    command.args(args);
+                    command
+                },
+                || asked.connections() > before,
+            )
+        };
+        let line = "a b: interrupted before a node has sent any of it";
+        let text = get(&[]);
+        assert_eq!(text.lines().last(), Some(line));
+        let text = get(&["-o", "/dev/null"]);
+        assert_eq!(text.lines().last(), Some(line));
+        let text = get(&["--json"]);
+        let object = text.lines().last().expect("a line");
+        let object: Value = serde_json::from_str(object).expect("JSON");
+        assert_eq!(object["error"], "interrupted", "{text}");
+        assert_eq!(object["name"], "a b", "{text}");
+    }
 }

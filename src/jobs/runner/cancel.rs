@@ -14,12 +14,22 @@ use crate::jobs::user_event::UserEvent;
 use crate::role::{Output, Role};
 
 impl JobRunner {
-    /// Breaks off the files that were fetched in part: the program ends.
-    pub fn abort(&mut self) {
-        for id in self.jobs.keys().copied().collect::<Vec<_>>() {
-            self.keep(id);
-        }
+    /// Breaks off all jobs: the program ends. Returns the names and patterns of which the user
+    /// knows nothing, because no node has sent anything.
+    pub fn abort(&mut self) -> Vec<String> {
+        let ids = self.jobs.keys().copied().collect::<Vec<_>>();
+        let untold = ids
+            .into_iter()
+            .filter(|id| !self.keep(*id))
+            .collect::<Vec<_>>();
+        let word = |id| match self.jobs.get(&id)? {
+            ActiveJob::Fetch(fetch) => Some(fetch.name.to_string()),
+            ActiveJob::Expand(expand) => Some(expand.pattern().to_string()),
+            _ => None,
+        };
+        let words = untold.into_iter().filter_map(word).collect();
         self.jobs.clear();
+        words
     }
 
     /// The files that are being fetched.
@@ -67,10 +77,10 @@ impl JobRunner {
         self.queries.retain(|request, _| !is_over(request.job));
     }
 
-    /// Breaks off a job.
-    pub(super) fn keep(&mut self, id: JobId) {
+    /// Breaks off a job. Returns whether the user is told what stays of its file.
+    pub(super) fn keep(&mut self, id: JobId) -> bool {
         let Some(ActiveJob::Fetch(fetch)) = self.jobs.get(&id) else {
-            return;
+            return false;
         };
         let (name, user) = (&fetch.name, &mut self.context.user);
         match (&user.keep(id), fetch.size()) {
@@ -97,7 +107,8 @@ impl JobRunner {
                     hash_is_known: true,
                 });
             }
-            _ => {}
+            _ => return false,
         }
+        true
     }
 }
