@@ -214,11 +214,14 @@ impl<S: Share> Role for Node<S> {
         input: Input<'_>,
     ) -> ReadNext {
         match (session, &mut self.console) {
-            (NodeSession::Client(session, _, task), _) if input.is_http() || task.is_some() => {
-                self.on_http_input(context, (conn, peer), session, task, input)
-            }
-            (NodeSession::Client(session, last_listed, _), _) => {
-                self.on_client_input(context, (conn, peer), session, last_listed, input)
+            (NodeSession::Client(session, last_listed, task), _) => {
+                let next = if input.is_http() || task.is_some() {
+                    self.on_http_input(context, (conn, peer), session, task, input)
+                } else {
+                    self.on_client_input(context, (conn, peer), session, last_listed, input)
+                };
+                context.out.add_work(self.share.take_work());
+                next
             }
             (NodeSession::RelayUpdate(update), _) => {
                 self.on_relay_input(context.now, update, input, context.out.append_reply(conn))

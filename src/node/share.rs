@@ -35,6 +35,10 @@ pub trait Share {
         arrival: u64,
     ) -> Result<FileContent<'_, Self::File>, Unavailable>;
 
+    /// The work of opening files since the last call, in short lines, beside that of the
+    /// requests themselves.
+    fn take_work(&mut self) -> usize;
+
     /// The file as which a part file is sent.
     fn open_part(&self, file: OwnedFd) -> Option<Self::File>;
 

@@ -20,8 +20,9 @@ const MAX_EXAMINED_HOLDERS: usize = 4096;
 /// Holders that count as much work as a short line: most of them may not be in the answer.
 const HOLDERS_PER_WORK: usize = 16;
 
-/// Files of departed nodes that are removed in one turn of the loop.
-const MAX_REMOVED_PER_TURN: usize = 2000;
+/// The work of removing files of departed nodes in one turn of the loop; see
+/// [`name_work`](crate::relay::index::name_work).
+const REMOVAL_WORK_PER_TURN: usize = 2000;
 
 impl Relay {
     /// The node that this connection registered, while its lease lasts.
@@ -220,18 +221,20 @@ impl Relay {
         self.directory.next_departed().is_some()
     }
 
-    /// Removes files of departed nodes, a bounded number at a time.
+    /// Removes files of departed nodes, with a bounded amount of work.
     pub(super) fn remove_departed_files(&mut self) {
-        self.remove_departed(MAX_REMOVED_PER_TURN);
+        self.remove_departed(REMOVAL_WORK_PER_TURN);
     }
 
-    /// Removes at most `max` files of departed nodes.
-    pub(super) fn remove_departed(&mut self, mut max: usize) {
-        while max > 0
+    /// Removes files of departed nodes until the budget is spent.
+    pub(super) fn remove_departed(&mut self, mut budget: usize) {
+        while budget > 0
             && let Some(slot) = self.directory.next_departed()
         {
-            // A node without files counts as one file, because it is work, too.
-            max -= self.index.remove_files(slot, max).max(1);
+            // A node without files is work, too.
+            let before = budget;
+            self.index.remove_files(slot, &mut budget);
+            budget = budget.min(before - 1);
             if self.index.file_count(slot) == 0 {
                 self.directory.release_departed();
             }

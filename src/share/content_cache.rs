@@ -30,6 +30,12 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 /// The most watched folders, including the parents of each.
 const MAX_FOLDERS: usize = 1024;
 
+/// Files below more folders are not cached: to watch a folder, the kernel walks its whole path.
+const MAX_DEPTH: usize = 32;
+
+/// To watch a folder, and to end that, is as much work as so many short lines.
+const WATCH_WORK: usize = 24;
+
 /// Every event that can change the content of a name.
 const EVENTS: WatchFlags = WatchFlags::MODIFY
     .union(WatchFlags::ATTRIB)
@@ -71,6 +77,8 @@ pub(super) struct ContentCache {
     max_bytes: usize,
     /// The last read whose requests were looked up, and when the events were read.
     last_arrival: Option<(u64, Instant)>,
+    /// See [`ContentCache::take_work`].
+    work: usize,
 }
 
 /// A file's name and content, in one allocation: a second cache miss would take most
@@ -138,8 +146,14 @@ impl ContentCache {
             bytes: 0,
             max_bytes,
             last_arrival: None,
+            work: 0,
         };
         cache.watch_folder("").then_some(cache)
+    }
+
+    /// The work of watching folders since the last call, in short lines.
+    pub(super) fn take_work(&mut self) -> usize {
+        mem::take(&mut self.work)
     }
 
     /// Looks a file up. Returns an index for [`ContentCache::content`]. `arrival` is the
@@ -178,10 +192,14 @@ impl ContentCache {
     }
 
     /// Watches the folders on the path of a file. Must be called before the file is
-    /// opened. Returns false if changes would go unnoticed.
+    /// opened. Returns false if changes would go unnoticed, or the watches would cost too much.
     pub(super) fn watch(&mut self, name: &FileName<'_>) -> bool {
         let name = name.as_str();
-        if self.watched.len() + name.matches('/').count() >= MAX_FOLDERS {
+        let depth = name.matches('/').count();
+        if depth > MAX_DEPTH {
+            return false;
+        }
+        if self.watched.len() + depth >= MAX_FOLDERS {
             self.remove_watches();
         }
         // From the top down, so that a later replacement of a folder makes an event.
@@ -267,6 +285,7 @@ impl ContentCache {
     }
 
     fn watch_folder(&mut self, folder: &str) -> bool {
+        self.work += WATCH_WORK;
         let path = format!("{}{folder}", self.root);
         match inotify::add_watch(&self.inotify, path.as_str(), EVENTS) {
             // A bind mount has shown the same folder under another name: events would

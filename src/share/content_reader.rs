@@ -19,6 +19,9 @@ use crate::system_error::Reason;
 /// Attempts to read a small file that is written at the same time.
 const MAX_ATTEMPTS: usize = 3;
 
+/// To open and read a file is as much work as so many short lines.
+const OPEN_WORK: usize = 16;
+
 /// Reads small files and opens large ones.
 pub(super) struct ContentReader {
     /// Small files of the node's folder, if its file system reports changes.
@@ -27,6 +30,8 @@ pub(super) struct ContentReader {
     buffer: Box<[u8]>,
     /// What requests have computed of it.
     computed: ComputedValues,
+    /// See [`ContentReader::take_work`].
+    work: usize,
 }
 
 impl ContentReader {
@@ -39,7 +44,14 @@ impl ContentReader {
                 .and_then(|folder| ContentCache::new(folder, max_cached)),
             buffer: vec![0; MAX_SMALL + 1].into(),
             computed: ComputedValues::default(),
+            work: 0,
         }
+    }
+
+    /// The work of opening files since the last call, in short lines.
+    pub(super) fn take_work(&mut self) -> usize {
+        let of_cache = self.cache.as_mut().map_or(0, ContentCache::take_work);
+        std::mem::take(&mut self.work) + of_cache
     }
 
     /// Opens a file for a request that came with read number `arrival`.
@@ -63,6 +75,7 @@ impl ContentReader {
             .filter(|_| roots.is_in_main(name.as_str()));
         let is_watched = cache.is_some_and(|cache| cache.watch(name));
         for _ in 0..MAX_ATTEMPTS {
+            self.work += OPEN_WORK;
             let opened = roots.open(name).map_err(|error| unavailable(&error))?;
             let status = FileStatus::from(&opened);
             let (size, file) = (status.identity.size, opened.file);
@@ -105,6 +118,7 @@ impl ContentReader {
         {
             return Ok(status);
         }
+        self.work += OPEN_WORK;
         let opened = roots.open(name).map_err(|error| unavailable(&error))?;
         Ok(FileStatus::from(&opened))
     }

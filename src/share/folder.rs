@@ -222,6 +222,10 @@ impl Share for Folder {
         }
     }
 
+    fn take_work(&mut self) -> usize {
+        self.reader.take_work()
+    }
+
     fn open_part(&self, file: OwnedFd) -> Option<SharedFile> {
         SharedFile::part(file)
     }

@@ -26,6 +26,8 @@ pub struct Memory {
     /// The content of the file that was opened last.
     opened: String,
     computed: ComputedValues,
+    /// See [`Share::take_work`].
+    work: usize,
 }
 
 #[derive(Default)]
@@ -120,12 +122,16 @@ impl SendableFile for NamedFile {
     }
 }
 
+/// The work of opening a file.
+pub const OPEN_WORK: usize = 5;
+
 impl Memory {
     pub fn new(files: Rc<RefCell<Files>>) -> Self {
         Self {
             files,
             opened: String::new(),
             computed: ComputedValues::default(),
+            work: 0,
         }
     }
 }
@@ -140,6 +146,7 @@ impl Share for Memory {
         name: &FileName<'_>,
         _: u64,
     ) -> Result<FileContent<'_, NamedFile>, Unavailable> {
+        self.work += OPEN_WORK;
         let entry = self.files.borrow().entries.get(name.as_str()).cloned();
         match entry {
             None => Err(Unavailable::NotFound),
@@ -210,6 +217,10 @@ impl Share for Memory {
         let size = files.entries.get(name.as_str())?.size();
         let hash = files.hashes.get(name.as_str())?;
         PieceList::of_one_piece(size, *hash).map(Arc::new)
+    }
+
+    fn take_work(&mut self) -> usize {
+        std::mem::take(&mut self.work)
     }
 
     fn has_sha256(&self) -> bool {

@@ -10,7 +10,7 @@ use peerline::protocol::{ClaimedIp, Port};
 use peerline::role::Input;
 
 use crate::alone::handle_alone;
-use crate::memory::{Entry, Files, Memory};
+use crate::memory::{Entry, Files, Memory, OPEN_WORK};
 
 /// Entries of a folder that is sorted.
 const ENTRIES: usize = 4000;
@@ -45,7 +45,7 @@ fn handle_with(node: &mut Node<Memory>, target: &str, headers: &str) -> (Duratio
 fn work_that_no_byte_shows_counts() {
     let mut node = node("é");
     let mut work = |target| handle(&mut node, target).1;
-    assert_eq!(work("/small/file"), 0);
+    assert_eq!(work("/small/file"), OPEN_WORK);
     // Beside the entries, each row of a page counts, of which there are 500 at most.
     assert!((1..100).contains(&work("/small/")));
     for order in ["/big/", "/big/?sort=size", "/big/?sort=date&page=8"] {
@@ -55,6 +55,9 @@ fn work_that_no_byte_shows_counts() {
     assert!((1000..2000).contains(&work("/big/?json")));
     // The address is http://localhost/small/.
     assert!((16 + 23 / 2 + 1..100).contains(&work("/small/?qr")));
+    let get = handle_alone(&mut node, Input::Line(b"GET small/file"));
+    assert_eq!(get.1, OPEN_WORK);
+    let mut work = |target| handle(&mut node, target).1;
     // A step of a search folds a bounded number of bytes.
     let search = work("/?search=none");
     assert!((100..200).contains(&search), "{search}");

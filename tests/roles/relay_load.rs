@@ -349,3 +349,31 @@ fn a_glob_costs_what_its_names_may_cost() {
     assert!(steps >= names, "{names} names, {steps} steps: {answer}");
     assert!(answer.contains("200 OK"), "{answer}");
 }
+
+#[test]
+fn files_of_a_departed_node_are_removed_in_short_turns() {
+    // The longest turn of the removal of as many names.
+    let longest_turn = |name: &dyn Fn(u32) -> String| {
+        let mut stage = relay_with_operator();
+        let shares: String = (0..4000)
+            .map(|n| format!("SHARE 1 - {}\n", name(n)))
+            .collect();
+        ask(&mut stage, 1, &format!("REGISTER 192.0.2.1 1\n{shares}"));
+        stage
+            .arrive(1, b"UNREGISTER 192.0.2.1 1\n")
+            .expect("it is connected");
+        let mut longest = Duration::ZERO;
+        while stage.role().has_work() {
+            let began = processor_time();
+            stage.call(|relay, context| relay.on_timer(context));
+            longest = longest.max(processor_time().saturating_sub(began));
+        }
+        longest
+    };
+    let short = longest_turn(&|n| format!("{n}"));
+    for filler in ["\u{1f82}", "\u{390}", "e"] {
+        let long = longest_turn(&|n| format!("{n:06}{}", filler.repeat(990 / filler.len())));
+        // Folding takes much longer without optimisation.
+        assert!(long < 20 * short, "{filler}: {long:?}, of short names {short:?}");
+    }
+}

@@ -144,6 +144,25 @@ fn a_cached_file_is_hashed_once_until_it_changes() {
     assert!(!was_known && after != before);
 }
 
+#[test]
+fn to_open_a_file_counts_as_work_and_a_deep_folder_is_not_watched() {
+    let deep = format!("{}file", "d/".repeat(400));
+    let in_share = format!("share/{deep}");
+    let mut fixture = Fixture::new(&["share/one/two/file", &in_share]);
+    let mut work = |name: &str| {
+        fixture.get(name).expect("it is shared");
+        fixture.folder.take_work()
+    };
+    // The folder is watched, once; then the file is in the cache.
+    let of_own = work("own");
+    assert_eq!(work("own"), 0);
+    assert!(work("one/two/file") > of_own);
+    assert_eq!(work("one/two/file"), 0);
+    let of_deep = work(&deep);
+    assert!((1..of_own).contains(&of_deep));
+    assert_eq!(work(&deep), of_deep);
+}
+
 /// Writes a file whose content is its own name.
 fn write(path: &Path) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();

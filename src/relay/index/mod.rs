@@ -317,14 +317,31 @@ impl Index {
         }
     }
 
-    /// Removes at most `max` files of a node. Returns the number of files removed.
-    pub(super) fn remove_files(&mut self, node: SlotId, max: usize) -> usize {
+    /// Removes files of a node until the budget, which counts [`name_work`], is spent, or none
+    /// is left.
+    pub(super) fn remove_files(&mut self, node: SlotId, budget: &mut usize) {
         let Some(files) = self.shares.get(&node) else {
-            return 0;
+            return;
         };
-        let ids: Vec<NameId> = files.names.iter().copied().take(max).collect();
+        let ids = self.affordable(files.names.iter().copied(), budget);
         self.remove_ids(node, &ids);
-        ids.len()
+    }
+
+    /// The first ones of these names, as many as the budget pays for.
+    pub(super) fn affordable(
+        &self,
+        ids: impl Iterator<Item = NameId>,
+        budget: &mut usize,
+    ) -> Vec<NameId> {
+        ids.take_while(|id| {
+            let is_affordable = *budget > 0;
+            if is_affordable {
+                let name = self.entries.get(*id).map_or("", |entry| &entry.name);
+                *budget = budget.saturating_sub(name_work(name.as_bytes()));
+            }
+            is_affordable
+        })
+        .collect()
     }
 
     /// Removes files that the node has. Returns true.
@@ -387,6 +404,21 @@ impl Index {
         self.blocks.remove(id, &self.entries);
         self.entries.remove(id);
     }
+}
+
+/// Bytes of a name whose removal is as much work as that of a short name.
+const BYTES_PER_WORK: usize = 64;
+/// The same of a name beyond ASCII, which is folded.
+const FOLDED_BYTES_PER_WORK: usize = 24;
+
+/// The work of adding or removing a name, or a line with one: 1 for a short one, which takes a
+/// few microseconds.
+pub(super) fn name_work(name: &[u8]) -> usize {
+    let bytes_per_work = match name.is_ascii() {
+        true => BYTES_PER_WORK,
+        false => FOLDED_BYTES_PER_WORK,
+    };
+    1 + name.len() / bytes_per_work
 }
 
 /// The bytes of a name in the index: as it was announced, and folded.

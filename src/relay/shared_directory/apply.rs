@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::protocol::{NodeAddress, Request, address_group};
 use crate::relay::Relay;
-use crate::relay::index::{ContentId, Holder, Minute, with_margin};
+use crate::relay::index::{ContentId, Holder, Minute, name_work, with_margin};
 use crate::relay::registrant::Registrant;
 use crate::relay::shared_directory::change::{DirectoryChange, NodeHeader};
 use crate::relay::shared_directory::{
@@ -39,7 +39,7 @@ impl Relay {
     pub(super) fn apply_batch(
         &mut self,
         batch: &RegistryBatch,
-        lines: &mut usize,
+        budget: &mut usize,
         out: &mut Output<Self>,
         now: Instant,
     ) -> bool {
@@ -57,7 +57,7 @@ impl Relay {
         {
             (shared.send)(RegistryCommand::Reconnect("changes were missed"));
         }
-        while *lines > 0 {
+        while *budget > 0 {
             let Some(shared) = &mut self.shared else {
                 return true;
             };
@@ -67,7 +67,7 @@ impl Relay {
                 }
                 return true;
             };
-            *lines -= 1;
+            *budget = budget.saturating_sub(name_work(line));
             let change = DirectoryChange::parse(line);
             if let Some(DirectoryChange::Node(address)) = change {
                 shared.incoming.subject = Some(address);
@@ -75,8 +75,8 @@ impl Relay {
             }
             let subject = shared.incoming.subject;
             let result = match change {
-                Some(change) if is_own => self.apply_again(subject, change, lines, out, now),
-                Some(change) => self.apply(batch.origin, subject, change, lines, out, now),
+                Some(change) if is_own => self.apply_again(subject, change, budget, out, now),
+                Some(change) => self.apply(batch.origin, subject, change, budget, out, now),
                 None => ChangeResult::Rejected,
             };
             let Some(shared) = &mut self.shared else {
@@ -103,7 +103,7 @@ impl Relay {
         origin: InstanceId,
         subject: Option<NodeAddress>,
         change: DirectoryChange<'_>,
-        lines: &mut usize,
+        budget: &mut usize,
         out: &mut Output<Self>,
         now: Instant,
     ) -> ChangeResult {
@@ -144,7 +144,7 @@ impl Relay {
                     return ChangeResult::Applied;
                 }
                 shared.unconfirmed.overtake(&address);
-                self.apply_to_node(address, change, lines, out, now)
+                self.apply_to_node(address, change, budget, out, now)
             }
         }
     }
@@ -154,7 +154,7 @@ impl Relay {
         &mut self,
         subject: Option<NodeAddress>,
         change: DirectoryChange<'_>,
-        lines: &mut usize,
+        budget: &mut usize,
         out: &mut Output<Self>,
         now: Instant,
     ) -> ChangeResult {
@@ -182,7 +182,7 @@ impl Relay {
             };
             is_own = node.is_own || is_registration;
         }
-        let result = self.apply_to_node(address, change, lines, out, now);
+        let result = self.apply_to_node(address, change, budget, out, now);
         if let Some(shared) = &mut self.shared
             && let Some(address) = shared.incoming.subject
             && let Some(slot) = self.directory.find(&address)
@@ -196,7 +196,7 @@ impl Relay {
         &mut self,
         address: NodeAddress,
         change: DirectoryChange<'_>,
-        lines: &mut usize,
+        budget: &mut usize,
         out: &mut Output<Self>,
         now: Instant,
     ) -> ChangeResult {
@@ -211,7 +211,7 @@ impl Relay {
                     return ChangeResult::Rejected;
                 };
                 // Its files follow.
-                *lines -= self.index.remove_files(slot, *lines);
+                self.index.remove_files(slot, budget);
                 match self.index.file_count(slot) {
                     0 => ChangeResult::Applied,
                     _ => ChangeResult::Unfinished,

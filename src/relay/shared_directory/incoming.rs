@@ -13,8 +13,9 @@ use crate::relay::Relay;
 use crate::relay::shared_directory::{RegistryCommand, RegistryLink, RegistryUpdate, Unpublished};
 use crate::role::Output;
 
-/// Lines handled in one turn of the loop; the others follow in the next turn.
-const MAX_LINES_PER_TURN: usize = 1000;
+/// The work of one turn of the loop, in lines with short names; the other lines follow in the next
+/// turn.
+const MAX_WORK_PER_TURN: usize = 1000;
 
 /// Updates in order.
 #[derive(Default)]
@@ -82,14 +83,14 @@ impl Relay {
 
     /// Does a bounded part of the work for the registry.
     pub(in crate::relay) fn handle_registry(&mut self, out: &mut Output<Self>, now: Instant) {
-        let mut lines = MAX_LINES_PER_TURN;
-        while lines > 0
+        let mut budget = MAX_WORK_PER_TURN;
+        while budget > 0
             && let Some(shared) = &mut self.shared
             && let Some(update) = shared.incoming.queue.pop_front()
         {
             // Each update is some work, too.
-            lines -= 1;
-            let is_handled = self.handle_update(&update, &mut lines, out, now);
+            budget -= 1;
+            let is_handled = self.handle_update(&update, &mut budget, out, now);
             let Some(shared) = &mut self.shared else {
                 return;
             };
@@ -106,7 +107,7 @@ impl Relay {
         self.publish_listeners(now);
         if let Some(shared) = &self.shared {
             let is_there = |relay| shared.relays.contains(relay);
-            (self.message_listeners).remove_ended(MAX_LINES_PER_TURN, is_there);
+            (self.message_listeners).remove_ended(MAX_WORK_PER_TURN, is_there);
         }
         if let Some(shared) = &mut self.shared
             && shared.is_connected()
@@ -130,7 +131,7 @@ impl Relay {
     fn handle_update(
         &mut self,
         update: &RegistryUpdate,
-        lines: &mut usize,
+        budget: &mut usize,
         out: &mut Output<Self>,
         now: Instant,
     ) -> bool {
@@ -138,14 +139,14 @@ impl Relay {
             return true;
         };
         match update {
-            RegistryUpdate::Batch(batch) => return self.apply_batch(batch, lines, out, now),
-            RegistryUpdate::Node(record) => return self.merge_record(record, lines, out, now),
-            RegistryUpdate::Loaded => return self.finish_reconciliation(lines),
+            RegistryUpdate::Batch(batch) => return self.apply_batch(batch, budget, out, now),
+            RegistryUpdate::Node(record) => return self.merge_record(record, budget, out, now),
+            RegistryUpdate::Loaded => return self.finish_reconciliation(budget),
             RegistryUpdate::Listeners(relay, addresses) => {
                 shared.relays.on_sign_of_life(*relay, now);
                 let rest = &addresses[shared.incoming.position..];
-                let count = rest.len().min(*lines);
-                *lines -= count;
+                let count = rest.len().min(*budget);
+                *budget -= count;
                 shared.incoming.position += count;
                 for address in &rest[..count] {
                     self.message_listeners.insert_remote(*address, *relay);

@@ -9,7 +9,7 @@ use log::info;
 use crate::logging::OPERATOR;
 use crate::protocol::{NodeAddress, Request};
 use crate::relay::Relay;
-use crate::relay::index::{ContentId, NameId};
+use crate::relay::index::{ContentId, NameId, name_work};
 use crate::relay::shared_directory::change::{DirectoryChange, NodeHeader};
 use crate::relay::shared_directory::{LEASE_GRACE, NodeRecord, SharedDirectory, Unpublished};
 use crate::relay::table::SlotId;
@@ -99,7 +99,7 @@ impl Relay {
     pub(super) fn merge_record(
         &mut self,
         record: &NodeRecord,
-        lines: &mut usize,
+        budget: &mut usize,
         out: &mut Output<Self>,
         now: Instant,
     ) -> bool {
@@ -108,15 +108,15 @@ impl Relay {
                 .shared
                 .as_ref()
                 .is_some_and(|shared| shared.incoming.is_at_start());
-        while *lines > 0 {
+        while *budget > 0 {
             let Some(shared) = &mut self.shared else {
                 return true;
             };
             let line = shared.incoming.next_line(&record.text);
             let Some(line) = line else {
-                return !record.is_last || self.finish_record(lines);
+                return !record.is_last || self.finish_record(budget);
             };
-            *lines -= 1;
+            *budget = budget.saturating_sub(name_work(line));
             let change = DirectoryChange::parse(line);
             shared.counters.applied += 1;
             let is_merged = match change {
@@ -302,8 +302,7 @@ impl Relay {
             shared.publish_files(merge.address, merge.slot, merge.missing.into_iter());
             return true;
         }
-        let removed: Vec<NameId> = merge.missing.iter().copied().take(*budget).collect();
-        *budget -= removed.len();
+        let removed = self.index.affordable(merge.missing.iter().copied(), budget);
         self.index.remove_named(merge.slot, &removed);
         removed.iter().for_each(|id| _ = merge.missing.remove(id));
         let is_finished = merge.missing.is_empty();
