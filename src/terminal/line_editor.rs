@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fs::OpenOptions;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, ErrorKind, IsTerminal, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::mpsc;
 use std::thread;
@@ -128,6 +128,10 @@ impl LineEditor {
                 }
                 Err(ReadlineError::Interrupted) => {}
                 Err(ReadlineError::Eof) => return TerminalEvent::EndOfInput,
+                // The editor gives up the line, with what was pasted behind it.
+                Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                    return TerminalEvent::Unreadable;
+                }
                 Err(error) => {
                     if !mode::is_gone() {
                         let error = io::Error::other(error);

@@ -374,6 +374,9 @@ fn files_of_a_departed_node_are_removed_in_short_turns() {
     for filler in ["\u{1f82}", "\u{390}", "e"] {
         let long = longest_turn(&|n| format!("{n:06}{}", filler.repeat(990 / filler.len())));
         // Folding takes much longer without optimisation.
-        assert!(long < 20 * short, "{filler}: {long:?}, of short names {short:?}");
+        assert!(
+            long < 20 * short,
+            "{filler}: {long:?}, of short names {short:?}"
+        );
     }
 }

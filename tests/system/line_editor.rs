@@ -54,6 +54,22 @@ fn each_pasted_line_is_a_command() {
 }
 
 #[test]
+fn a_line_that_is_not_utf8_is_skipped() {
+    let share = folder(&[("one", b"1\n")]);
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &[]);
+    let mut terminal = prompt(&relay);
+    terminal.expect("peerline> ");
+    terminal.bytes(b"get caf\xe9.txt");
+    terminal.expect("\r\na line is not UTF-8, and was skipped\r\n");
+    terminal.at_prompt("one");
+    terminal.expect("\n1\r\n");
+    assert_eq!(node.stat("gets"), 1);
+    terminal.at_prompt("quit");
+    assert_eq!(terminal.wait().1, 0);
+}
+
+#[test]
 fn terminal_settings_are_restored_at_exit() {
     // Settings of a terminal whose program does not change them.
     let untouched = Terminal::start(Command::new("cat")).device().settings();

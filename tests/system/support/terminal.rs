@@ -56,6 +56,11 @@ impl Terminal {
 
     /// Types keys without a newline.
     pub fn keys(&mut self, keys: &str) {
+        self.bytes(keys.as_bytes());
+    }
+
+    /// Types what need not be text.
+    pub fn bytes(&mut self, keys: &[u8]) {
         self.session.send(keys).expect("the terminal is there");
     }
 
