@@ -1,14 +1,21 @@
 //! An open file of a share.
 
 use std::fs::File;
+use std::io::IoSliceMut;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Stat, fstat, fstatfs};
-use rustix::io::pread;
+use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
 
-use crate::node::FileRevision;
+use crate::node::{FileRevision, MAX_SMALL};
 use crate::role::SendableFile;
 use crate::share::file_identity::FileIdentity;
+
+/// Places of a file that are compared if it has grown.
+const SAMPLES: i64 = 8;
+
+/// Bytes at each of them.
+const SAMPLE_SIZE: usize = 64;
 
 /// An open file, with what changes whenever its content is written.
 #[derive(Debug)]
@@ -17,6 +24,15 @@ pub struct SharedFile {
     /// None for a part file: its pieces stay as they are once they are there.
     version: Option<ContentVersion>,
     revision: FileRevision,
+    /// Parts of a large file as they were when it was opened.
+    samples: Box<[Sample]>,
+}
+
+/// The bytes at a place of a file.
+#[derive(PartialEq, Eq, Debug)]
+struct Sample {
+    offset: u64,
+    bytes: [u8; SAMPLE_SIZE],
 }
 
 /// Size and mtime. Unlike the ctime they stay when the file is renamed or deleted, which
@@ -32,9 +48,10 @@ impl SharedFile {
     /// A file with this status.
     pub(super) fn new(file: File, stat: &Stat) -> Self {
         Self {
-            file,
             version: Some(ContentVersion::from(stat)),
             revision: revision(stat),
+            samples: samples(&file, stat.st_size),
+            file,
         }
     }
 
@@ -72,21 +89,56 @@ impl SharedFile {
     }
 }
 
+/// Samples of a file of this size, evenly spread from the first byte to the last one. Small files
+/// have none, because they are read at once. Only what is in memory is read where the file system
+/// can tell: others wait meanwhile.
+fn samples(file: &File, size: i64) -> Box<[Sample]> {
+    if size <= MAX_SMALL as i64 {
+        return Box::default();
+    }
+    let step = (size - SAMPLE_SIZE as i64) / (SAMPLES - 1);
+    let offsets = (0..SAMPLES).map(|number| (number * step).cast_unsigned());
+    let read = |offset| match Sample::read(file, offset, ReadWriteFlags::NOWAIT) {
+        Err(Errno::OPNOTSUPP) => Sample::read(file, offset, ReadWriteFlags::empty()),
+        result => result,
+    };
+    offsets.filter_map(|offset| read(offset).ok()).collect()
+}
+
+impl Sample {
+    fn read(file: &File, offset: u64, flags: ReadWriteFlags) -> Result<Self, Errno> {
+        let mut bytes = [0; SAMPLE_SIZE];
+        let buffers = &mut [IoSliceMut::new(&mut bytes)];
+        match preadv2(file, buffers, offset, flags)? {
+            SAMPLE_SIZE => Ok(Self { offset, bytes }),
+            _ => Err(Errno::AGAIN),
+        }
+    }
+
+    /// Whether the file still has these bytes.
+    fn is_in(&self, file: &File) -> bool {
+        Self::read(file, self.offset, ReadWriteFlags::empty()).as_ref() == Ok(self)
+    }
+}
+
 /// Whether a file or folder is in a file system that stores files in blocks.
 pub(super) fn is_on_blocks(file: impl AsFd) -> bool {
     fstatfs(file).is_ok_and(|status| status.f_blocks > 0)
 }
 
 impl SendableFile for SharedFile {
-    /// A file that has grown counts as unchanged: a program that appends to a file, such
-    /// as a log, leaves the bytes before as they are.
+    /// A file that has grown counts as unchanged if its samples are: a program that appends to a
+    /// file, such as a log, leaves the bytes before as they are. One that writes a longer file in
+    /// its place does not.
     fn is_unchanged(&self) -> bool {
         let Some(opened) = &self.version else {
             return true;
         };
         fstat(&self.file).is_ok_and(|stat| {
             let version = ContentVersion::from(&stat);
-            version.size > opened.size || version == *opened
+            let has_grown = version.size > opened.size && !self.samples.is_empty();
+            version == *opened
+                || (has_grown && self.samples.iter().all(|sample| sample.is_in(&self.file)))
         })
     }
 }

@@ -47,6 +47,27 @@ fn a_file_overwritten_while_it_is_sent_ends_early() {
     node.log_until("file changed while sending");
 }
 
+/// Regression: what was longer counted as appended to.
+#[test]
+fn a_file_replaced_by_a_longer_one_while_it_is_sent_ends_early() {
+    let share = large_file(LARGE as u64);
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let length = length_after(&node, || {
+        fs::write(share.path().join("large"), vec![b'x'; LARGE + 1]).expect("it is ours");
+    });
+    assert!(length < LARGE, "a mixture of two contents");
+    // What is appended leaves the bytes before.
+    let mut nc = Nc::connect(node.address());
+    nc.send("GET large\nQUIT\n");
+    assert_eq!(nc.line(), format!("FOUND {}", LARGE + 1));
+    nc.bytes(MIB);
+    let file = File::options()
+        .append(true)
+        .open(share.path().join("large"));
+    file.expect("a file").write_all(b"more").expect("bytes");
+    assert_eq!(MIB + nc.rest().len(), LARGE + 1 + "OK bye\n".len());
+}
+
 #[test]
 fn a_client_reports_a_file_that_was_overwritten() {
     let share = large_file(LARGE as u64);
