@@ -232,7 +232,11 @@ impl Client {
             return self.on_result(context, TaskResult::StoreError);
         }
         let saves_files = output.is_some();
+        self.jobs.set_wait(command.wait.unwrap_or_default());
+        let usual = self.max_downloads;
+        self.max_downloads = command.max_downloads.unwrap_or(usual);
         self.start_gets(context, command.patterns, command.hash, saves_files);
+        self.max_downloads = usual;
     }
 
     /// After a command: the user may save what was not printed, or types the next one.
@@ -259,9 +263,9 @@ impl Client {
         let output = Some(OutputSpec::file(leaf.into()));
         let command = GetCommand {
             patterns: vec![FilePattern::Name(name)],
-            hash: None,
             output,
             is_output_named: true,
+            ..GetCommand::default()
         };
         self.start_command(context, command);
     }

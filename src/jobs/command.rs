@@ -43,6 +43,7 @@ get NAME... fetch files; names as in a shell: get 'two words.txt'
             -o FILE, -d DIR: save there; --force: replace existing files
             --hash HASH: fetch the content with this hash; --all: all files;
             --hidden: also those whose names start with a dot
+            --wait SECONDS: wait for a node that has the file
 ls          list all files that the nodes have announced; -l shows whole hashes
 search TEXT list the files whose names contain TEXT, or match a glob: *.txt
 find NAME   list the nodes that have the file NAME
@@ -227,9 +228,7 @@ mod tests {
         let get = |name| {
             PromptCommand::Get(GetCommand {
                 patterns: vec![pattern(name)],
-                hash: None,
-                output: None,
-                is_output_named: false,
+                ..GetCommand::default()
             })
         };
         assert_eq!(PromptCommand::parse("hello.txt"), get("hello.txt"));
@@ -256,8 +255,7 @@ mod tests {
         let chosen = PromptCommand::Get(GetCommand {
             patterns: vec![pattern("a b"), pattern("c")],
             hash: Some(hash.parse().unwrap()),
-            output: None,
-            is_output_named: false,
+            ..GetCommand::default()
         });
         assert_eq!(
             PromptCommand::parse(&format!("get --hash {hash} 'a b' c")),

@@ -1,16 +1,19 @@
 //! The command `get` of the prompt.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::words::split_words;
 use crate::protocol::HashPrefix;
+use crate::quantity::{integer, seconds_or_zero};
 
 const USAGE: &str = "usage: get NAME... [-o FILE | -d DIR [--mkdir]] [--force] [--restart] \
-                     [--hash HASH] [--hidden], or get --all";
+                     [--hash HASH] [--hidden] [--wait SECONDS] [--max-downloads N], or get --all";
 
 /// Files to fetch, and where they go.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct GetCommand {
     /// The files.
     pub patterns: Vec<FilePattern>,
@@ -20,6 +23,10 @@ pub struct GetCommand {
     pub output: Option<OutputSpec>,
     /// Whether the user has named that place. `-o -` names none but stdout.
     pub is_output_named: bool,
+    /// How long to wait for a node that has a file.
+    pub wait: Option<Duration>,
+    /// The most files that are saved at once.
+    pub max_downloads: Option<usize>,
 }
 
 /// Where fetched files go.
@@ -52,62 +59,29 @@ impl OutputSpec {
 }
 
 impl GetCommand {
-    /// Parses the words after `get`.
+    /// Parses the words after `get`, with the flags of the command line.
     ///
     /// # Errors
-    /// What is wrong, or how to write the command.
+    /// Which word is wrong, and how to write the command.
     pub(super) fn parse(line: &str) -> Result<Self, String> {
         let mut words = split_words(line)?.into_iter();
-        let (mut patterns, mut hash, mut has_flags) = (Vec::new(), None, true);
-        let mut path: Option<(PathBuf, bool)> = None;
-        let [mut mkdir, mut force, mut restart, mut hidden] = [false; 4];
+        let (mut flags, mut patterns, mut may_be_flag) = (Flags::default(), Vec::new(), true);
         while let Some(word) = words.next() {
             match word.as_str() {
-                _ if !has_flags => patterns.push(parse_pattern(&word)?),
-                "--" => has_flags = false,
-                "--all" => patterns.push(FilePattern::All),
-                "-f" | "--force" => force = true,
-                "--restart" => restart = true,
-                "--mkdir" => mkdir = true,
-                "--hidden" => hidden = true,
-                "-o" | "--output" | "-d" | "--dir" if path.is_none() => {
-                    let is_folder = word.contains('d');
-                    path = Some((words.next().ok_or(USAGE)?.into(), is_folder));
-                }
-                "--hash" => {
-                    let digits = words.next().unwrap_or_default();
-                    let error = "usage: get --hash HASH NAME; write 8 to 64 hex digits";
-                    hash = Some(digits.parse().map_err(|_| error)?);
-                }
-                flag if flag.starts_with('-') => return Err(USAGE.into()),
+                "--" if may_be_flag => may_be_flag = false,
+                "--all" if may_be_flag => patterns.push(FilePattern::All),
+                flag if may_be_flag && flag.starts_with('-') => flags.add(flag, &mut words)?,
                 _ => patterns.push(parse_pattern(&word)?),
             }
         }
         // With -o it is one file, whose name may look like a glob.
-        if let (Some((_, false)), [_]) = (&path, &patterns[..]) {
+        if let (Some((_, false)), [_]) = (&flags.path, &patterns[..]) {
             patterns = patterns.into_iter().map(FilePattern::into_name).collect();
         }
-        if hidden {
+        if flags.hidden {
             patterns = patterns.into_iter().map(FilePattern::with_hidden).collect();
         }
-        let is_output_named = path.is_some();
-        let path = output_path(path, &patterns)?;
-        if path.is_none() && (mkdir || force || restart) {
-            return Err("--mkdir, --force and --restart need -o FILE or -d DIR".into());
-        }
-        let output = path.map(|(path, is_folder)| OutputSpec {
-            path,
-            is_folder,
-            mkdir,
-            force,
-            restart,
-        });
-        Ok(Self {
-            patterns,
-            hash,
-            output,
-            is_output_named,
-        })
+        flags.command(patterns)
     }
 
     /// A line that is the name of a file, or a pattern.
@@ -120,14 +94,112 @@ impl GetCommand {
         let is_name = matches!(pattern, FilePattern::Name(_) | FilePattern::Announced(_));
         Ok(Self {
             patterns: vec![pattern],
-            hash: None,
             output: (!is_name).then(|| OutputSpec {
                 is_folder: true,
                 ..OutputSpec::file(".".into())
             }),
-            is_output_named: false,
+            ..Self::default()
         })
     }
+}
+
+/// The flags of a command as they are read.
+#[derive(Default)]
+struct Flags {
+    /// A file or, with true, a folder.
+    path: Option<(PathBuf, bool)>,
+    hash: Option<HashPrefix>,
+    wait: Option<Duration>,
+    max_downloads: Option<usize>,
+    mkdir: bool,
+    force: bool,
+    restart: bool,
+    hidden: bool,
+}
+
+impl Flags {
+    /// Reads a flag. Its value is in the same word, or the next one of `words`.
+    fn add(&mut self, word: &str, words: &mut impl Iterator<Item = String>) -> Result<(), String> {
+        let (flag, attached) = split_flag(word);
+        let mut value = || {
+            let value = attached.map(str::to_owned).or_else(|| words.next());
+            value.ok_or_else(|| format!("{flag} needs a value"))
+        };
+        match flag {
+            "-o" | "--output" | "-d" | "--dir" if self.path.is_some() => {
+                return Err(format!(
+                    "{flag}: only one of -o and -d may be given, and once"
+                ));
+            }
+            "-o" | "--output" => self.path = Some((value()?.into(), false)),
+            "-d" | "--dir" => self.path = Some((value()?.into(), true)),
+            "--hash" => {
+                let parse = |text: &str| text.parse().map_err(|_| "write 8 to 64 hex digits");
+                self.hash = Some(parse_value(flag, &value()?, parse)?);
+            }
+            "--wait" => self.wait = Some(parse_value(flag, &value()?, seconds_or_zero)?),
+            "--max-downloads" => {
+                self.max_downloads = Some(parse_value(flag, &value()?, integer(1..))?);
+            }
+            _ => *self.switch(word)? = true,
+        }
+        Ok(())
+    }
+
+    /// A flag without a value.
+    fn switch(&mut self, word: &str) -> Result<&mut bool, String> {
+        Ok(match word {
+            "-f" | "--force" => &mut self.force,
+            "--restart" => &mut self.restart,
+            "--mkdir" => &mut self.mkdir,
+            "--hidden" => &mut self.hidden,
+            _ => return Err(format!("unknown flag {word}; {USAGE}")),
+        })
+    }
+
+    fn command(self, patterns: Vec<FilePattern>) -> Result<GetCommand, String> {
+        let is_output_named = self.path.is_some();
+        let path = output_path(self.path, &patterns)?;
+        if path.is_none() && (self.mkdir || self.force || self.restart) {
+            return Err("--mkdir, --force and --restart need -o FILE or -d DIR".into());
+        }
+        let output = path.map(|(path, is_folder)| OutputSpec {
+            path,
+            is_folder,
+            mkdir: self.mkdir,
+            force: self.force,
+            restart: self.restart,
+        });
+        Ok(GetCommand {
+            patterns,
+            hash: self.hash,
+            output,
+            is_output_named,
+            wait: self.wait,
+            max_downloads: self.max_downloads,
+        })
+    }
+}
+
+/// A flag, and the value in the same word, if there is one: `--wait=60`, `-oFILE`.
+fn split_flag(word: &str) -> (&str, Option<&str>) {
+    match word.split_at_checked(2) {
+        Some((flag @ ("-o" | "-d"), value)) if !value.is_empty() => (flag, Some(value)),
+        Some(("--", _)) => match word.split_once('=') {
+            Some((flag, value)) => (flag, Some(value)),
+            None => (word, None),
+        },
+        _ => (word, None),
+    }
+}
+
+/// Parses the value of a flag. The error is that of the command line.
+fn parse_value<T, E: fmt::Display>(
+    flag: &str,
+    value: &str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, String> {
+    parse(value).map_err(|error| format!("invalid value '{value}' for {flag}: {error}"))
 }
 
 /// The file or, with true, the folder into which files are saved, if they are.

@@ -7,6 +7,7 @@ mod partial;
 mod plain_refusal;
 mod queries;
 mod sources;
+mod wait;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;

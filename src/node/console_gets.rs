@@ -39,6 +39,9 @@ impl<S: Share> Node<S> {
 
 /// The place that the command names, if any.
 fn output(command: &GetCommand) -> Result<Option<&OutputSpec>, &'static str> {
+    if command.wait.is_some() || command.max_downloads.is_some() {
+        return Err("--wait and --max-downloads are flags of the client's get");
+    }
     match &command.output {
         None if command.is_output_named => Err("a node prints no contents; write -o FILE"),
         Some(output) if command.is_output_named => Ok(Some(output)),

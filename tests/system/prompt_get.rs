@@ -57,7 +57,7 @@ fn get_takes_words_and_flags_as_in_a_shell() {
     terminal.at_prompt("get 'hello.txt");
     terminal.expect("a quote is not closed");
     terminal.at_prompt("get hello.txt --what");
-    terminal.expect("usage: get NAME...");
+    terminal.expect("unknown flag --what; usage: get NAME...");
     terminal.at_prompt("exit");
     terminal.wait();
     assert_eq!(read("copy.txt"), "Hello, Peerline!\n");
@@ -225,4 +225,61 @@ fn the_console_fetches_folders_and_globs() {
         fs::read(own.path().join("hello.txt")).expect("a file"),
         b"mine"
     );
+}
+
+#[test]
+fn get_at_the_prompt_names_the_wrong_word() {
+    let (relay, _node, _share) = network();
+    let home = folder(&[]);
+    for (line, why) in [
+        (
+            "get hello.txt --hash 12",
+            "invalid value '12' for --hash: write 8 to 64 hex digits",
+        ),
+        (
+            "get hello.txt --wait soon",
+            "invalid value 'soon' for --wait: write a number of seconds",
+        ),
+        (
+            "get hello.txt --max-downloads=0",
+            "invalid value '0' for --max-downloads",
+        ),
+        ("get hello.txt -o", "-o needs a value"),
+        (
+            "get hello.txt -o a -d b",
+            "-d: only one of -o and -d may be given, and once",
+        ),
+        (
+            "get hello.txt --forse -o a",
+            "unknown flag --forse; usage: get NAME...",
+        ),
+        (
+            "get hello.txt --force=yes -o a",
+            "unknown flag --force=yes; usage: get NAME...",
+        ),
+    ] {
+        let output = run(command(&relay, home.path()), line.as_bytes()).expect_code(2);
+        assert!(output.stderr.contains(why), "{line}: {}", output.stderr);
+    }
+}
+
+#[test]
+fn get_at_the_prompt_takes_the_flags_of_the_command_line() {
+    let (relay, _node, share) = network();
+    let home = folder(&[]);
+    let mut terminal = Terminal::start(command(&relay, home.path()));
+    terminal.at_prompt("get hello.txt --output=a -f");
+    terminal.expect("saved as a");
+    terminal.at_prompt("get hello.txt -ob");
+    terminal.expect("saved as b");
+    terminal.at_prompt("get docs/ --dir=c --mkdir --max-downloads 1");
+    terminal.expect("2 files fetched");
+    terminal.at_prompt("get late.txt --wait 60");
+    fs::write(share.path().join("late.txt"), "better late than never").expect("a file");
+    terminal.expect("\nbetter late than never");
+    // The next command does not wait.
+    terminal.at_prompt("get never.txt");
+    terminal.expect("never.txt: not found");
+    terminal.at_prompt("exit");
+    assert_eq!(terminal.wait().1, 0);
 }
