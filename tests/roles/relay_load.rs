@@ -365,7 +365,7 @@ fn files_of_a_departed_node_are_removed_in_short_turns() {
         let mut longest = Duration::ZERO;
         while stage.role().has_work() {
             let began = processor_time();
-            stage.call(|relay, context| relay.on_timer(context));
+            stage.call(Relay::on_timer);
             longest = longest.max(processor_time().saturating_sub(began));
         }
         longest
