@@ -45,7 +45,7 @@ pub(super) fn run_client(
     let prompt_settings = prompt_settings(&args)?;
     let (limits, max_downloads) = job_limits(&args);
     args.relay.browse.patience = limits.wait;
-    let (task, destination) = task(args.command.take(), output)?;
+    let (task, destination) = task(&mut args, output)?;
     let servers = ClientServers::find(&args, &task)?;
     // The lines of a list are names, not choices.
     let can_choose = !args.reporter.json && is_interactive() && !matches!(task, Task::GetList(_));
@@ -172,10 +172,10 @@ fn prompt_settings(args: &ClientArgs) -> Result<PromptSettings, StartupError> {
 
 /// The task, and where the contents go unless they are printed.
 fn task(
-    command: Option<ClientCommand>,
+    args: &mut ClientArgs,
     output: &TerminalOutput,
 ) -> Result<(Task, Option<Destination>), StartupError> {
-    let task = match command {
+    let task = match args.command.take() {
         None => Task::Prompt,
         Some(ClientCommand::Nodes) => Task::Query(Query::Nodes),
         Some(ClientCommand::Who) => Task::Query(Query::Listeners),
@@ -205,7 +205,7 @@ fn task(
             };
             Task::Chat(to.transpose()?, wait)
         }
-        Some(ClientCommand::Verify(verify)) => return verify.task(),
+        Some(ClientCommand::Verify(verify)) => return verify.task(args.command_start()),
         Some(ClientCommand::Get(get)) => {
             return Ok((get.task(), get.destination(output)?));
         }

@@ -14,6 +14,7 @@ use crate::cli::relay_address::RelayAddressArgs;
 use crate::cli::relay_tls::ClientTlsArgs;
 use crate::cli::values;
 use crate::cli::verify::VerifyArgs;
+use crate::jobs::quoted;
 use crate::limits::{JobLimits, RateLimits, Timeouts};
 use crate::protocol::{FileName, Port, Text};
 use crate::quantity::{seconds, seconds_or_zero};
@@ -50,8 +51,8 @@ missing | send | write: send IP PORT 'TEXT'
 unexpected word | send | write the message in quotes
 unexpected word | search find | write a text with blanks in quotes
 unexpected word | chat | chat reads messages from its input
-unexpected word | ls | to search for a text: search {subject}
-unexpected word | no-command | to fetch a file of that name: get {subject}
+unexpected word | ls | to search for a text: peer-client {before} search {subject}
+unexpected word | no-command | to fetch a file of that name: peer-client {before} get {subject}
 unknown command | list dir files | the command is ls
 unknown command | download fetch cat wget curl | the command is get NAME
 unknown command | check repair | the command is verify FILE
@@ -90,6 +91,17 @@ pub(super) struct ClientArgs {
     pub(super) history: HistoryArgs,
     #[command(flatten)]
     pub(super) log: LogArgs,
+}
+
+impl ClientArgs {
+    /// How a command for the same servers begins.
+    pub(super) fn command_start(&self) -> String {
+        let start = match &self.from {
+            Some(node) => format!("--from {}", quoted(&node.to_string())),
+            None => quoted(&self.relay.word()),
+        };
+        format!("peer-client {start}")
+    }
 }
 
 /// How a client reports to its user.

@@ -137,6 +137,13 @@ impl RelayAddressArgs {
         !self.relay_id.is_empty()
     }
 
+    /// All relays in one word.
+    pub(super) fn word(&self) -> String {
+        let chosen = self.chosen().unwrap_or_default();
+        let names: Vec<String> = chosen.iter().map(ChosenRelay::name).collect();
+        names.join(",")
+    }
+
     /// Whether there is a relay.
     pub(super) fn is_given(&self) -> bool {
         self.relay.is_some() || !self.more.is_empty()

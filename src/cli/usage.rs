@@ -15,6 +15,7 @@ use clap::{Arg, Command, Parser};
 use crate::cli::host_port::{announces_node, has_port, join_node_address, names_node, names_relay};
 use crate::cli::relay_address::RELAY_VARIABLE;
 use crate::cli::{Exit, StartupError, values};
+use crate::jobs::quoted;
 use crate::stdio::Stdout;
 use crate::system_error::Reason;
 
@@ -210,14 +211,15 @@ fn find_hint(hints: &str, problem: &str, about: [&str; 2], words: &[String]) -> 
         let (subjects, hint) = rest.split_once(" | ")?;
         let is_about = |subject| subject == "any" || about.contains(&subject);
         let applies = first == problem && subjects.split(' ').any(is_about);
-        applies.then(|| fill(hint, about[0], words)).flatten()
+        applies.then(|| fill(hint, about, words)).flatten()
     })
 }
 
 /// Replaces the placeholders of a hint: `{subject}`, `{port}` (the first port among the
 /// words, or 8888), `{address}` (the first IP address) and `{words}` (the words with the
-/// relay's address at the front). Returns none if the words contain no `{address}`.
-fn fill(hint: &str, subject: &str, words: &[String]) -> Option<String> {
+/// relay's address at the front) and `{before}` (the words before the subject, without the
+/// command). Words that stand in a command are quoted. Returns none if the words contain no `{address}`.
+fn fill(hint: &str, [subject, command]: [&str; 2], words: &[String]) -> Option<String> {
     let mut values = words
         .iter()
         .map(|word| word.rsplit(['=', ':']).next().unwrap_or(word));
@@ -227,10 +229,14 @@ fn fill(hint: &str, subject: &str, words: &[String]) -> Option<String> {
         true => hint.replace("{address}", words.iter().find_map(|word| address(word))?),
         false => hint,
     };
+    let before = words.iter().take_while(|word| *word != subject);
+    let before = before.filter(|word| *word != command);
+    let before: Vec<String> = before.map(|word| quoted(word)).collect();
     let words = address_first(words).join(" ");
     Some(
         hint.replace("{words}", &words)
-            .replace("{subject}", subject),
+            .replace("{before}", &before.join(" "))
+            .replace("{subject}", &quoted(subject)),
     )
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cli::{StartupError, values};
 use crate::client::Task;
-use crate::download::{Destination, SaveOptions, Target};
+use crate::download::{AdvisedCommands, Destination, SaveOptions, Target};
 use crate::escaped::Escaped;
 use crate::jobs::{FilePattern, quoted};
 use crate::protocol::{FileName, HashPrefix};
@@ -38,40 +38,43 @@ pub(super) struct VerifyArgs {
 }
 
 impl VerifyArgs {
-    /// The task of the client, and the files that it repairs.
-    pub(super) fn task(self) -> Result<(Task, Option<Destination>), StartupError> {
+    /// The task of the client, and the files that it repairs. See [`AdvisedCommands::start`].
+    pub(super) fn task(self, start: String) -> Result<(Task, Option<Destination>), StartupError> {
         let path = escaped(&self.file);
+        let hash = self.hash;
+        let commands = Box::new(AdvisedCommands { start, hash });
         let (pattern, target) = match self.dir {
             Some(folder) => (
                 pattern_below(&folder, &self.file)?,
-                Target::RepairBelow(folder),
+                Target::RepairBelow(folder, commands),
             ),
             None if self.file.is_dir() => {
                 let pattern = folder_pattern(&self.file).filter(|_| self.name.is_none());
-                let pattern = pattern.ok_or_else(|| how_to_verify(&self.file))?;
-                (pattern, Target::RepairBelow(".".into()))
+                let pattern = pattern.ok_or_else(|| how_to_verify(&self.file, &commands))?;
+                (pattern, Target::RepairBelow(".".into(), commands))
             }
             None if !self.file.is_file() => {
-                let text =
-                    format!("{path} is no file on this computer; verify FILE NAME checks one");
+                let command = commands.command("verify", "FILE NAME");
+                let text = format!("{path} is no file on this computer; {command} checks one");
                 return Err(StartupError::usage(text));
             }
             None => {
                 let own_name = || pattern_of(&self.file);
                 let pattern = self.name.map(FilePattern::Name).or_else(own_name);
                 let pattern = pattern.ok_or_else(|| {
-                    let word = quoted_path(&self.file);
-                    let text = format!("write the name in the network as well: verify {word} NAME");
+                    let words = format!("{} NAME", quoted_path(&self.file));
+                    let command = commands.command("verify", &words);
+                    let text = format!("write the name in the network as well: {command}");
                     StartupError::usage(text)
                 })?;
-                (pattern, Target::Repair(self.file))
+                (pattern, Target::Repair(self.file, commands))
             }
         };
         let pattern = match self.hidden {
             true => pattern.with_hidden(),
             false => pattern,
         };
-        let task = Task::Get(vec![pattern], self.hash);
+        let task = Task::Get(vec![pattern], hash);
         Ok((
             task,
             Some(Destination::save(target, SaveOptions::default())),
@@ -105,16 +108,16 @@ fn folder_pattern(path: &Path) -> Option<FilePattern> {
 }
 
 /// The advice for a folder that does not have the name of one in the network.
-fn how_to_verify(path: &Path) -> StartupError {
+fn how_to_verify(path: &Path, commands: &AdvisedCommands) -> StartupError {
     let (folder, leaf) = match (path.parent(), path.file_name()) {
         (Some(parent), Some(leaf)) if parent != Path::new("") => {
             (quoted_path(parent), quoted_path(&Path::new(leaf).join("")))
         }
         _ => (quoted_path(path), "NAME/".to_owned()),
     };
+    let command = commands.command("verify", &format!("-d {folder} {leaf}"));
     let text = format!(
-        "{} is a folder: to check the files of a folder of the network in it, \
-         write verify -d {folder} {leaf}",
+        "{} is a folder: to check the files of a folder of the network in it, write {command}",
         escaped(path)
     );
     StartupError::usage(text)

@@ -36,7 +36,9 @@ impl ExistingFile {
     ) -> Result<Option<Self>, SaveError> {
         let file = target.open_existing(parents, name, OFlags::RDONLY);
         let file = file.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound if target.repairs() => SaveError::Repair(RepairError::Missing),
+            io::ErrorKind::NotFound if target.repairs() => {
+                SaveError::Repair(RepairError::Missing(name.clone().into_owned()))
+            }
             _ => error.into(),
         })?;
         if target.repairs() {

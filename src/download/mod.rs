@@ -36,4 +36,5 @@ pub use file_writer::{FileWriter, FileWriterThread};
 pub use output_file::SaveOptions;
 pub use printer::Printer;
 pub(crate) use printer::stdout_error;
+pub use shell_command::AdvisedCommands;
 pub use target::Target;

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use crate::counted::Counted;
-use crate::download::shell_command;
+use crate::download::shell_command::{self, AdvisedCommands};
 use crate::protocol::FileName;
 
 /// Why a file of the user is not changed.
 #[derive(Debug)]
 pub(super) enum RepairError {
-    /// There is no file.
-    Missing,
+    /// There is no file for the content of this name.
+    Missing(FileName<'static>),
     /// The content of this name has only one piece, and another length than the file, in
     /// bytes.
     OtherLength {
@@ -33,13 +33,16 @@ pub(super) enum RepairError {
 
 impl RepairError {
     /// Advice for a person. `path` is the path of `file`, escaped.
-    pub(super) fn text(&self, path: &str, file: &Path) -> String {
+    pub(super) fn text(&self, path: &str, file: &Path, commands: &AdvisedCommands) -> String {
         match self {
-            Self::Missing => format!("{path} is missing; get fetches it"),
+            Self::Missing(name) => {
+                let command = commands.fetch(name, file);
+                format!("{path} is missing; to fetch it: {command}")
+            }
             Self::OtherLength { name, length, size } => format!(
                 "{path} has {length} bytes, and the content has {size}; it was not changed; \
                  to replace it: {}",
-                shell_command::replace(name, file)
+                commands.replace(name, file)
             ),
             Self::TooLong { length, size } => format!(
                 "{path} was not changed: {} follow the {size} bytes of the content, and may be \
@@ -50,7 +53,7 @@ impl RepairError {
             Self::Different(name) => format!(
                 "{path} has another content, and may be another file; it was not changed; \
                  to replace it: {}",
-                shell_command::replace(name, file)
+                commands.replace(name, file)
             ),
             Self::NoPieces => {
                 format!("{path} was not changed: no node lists the hashes of its pieces")
@@ -61,7 +64,7 @@ impl RepairError {
             Self::TooLarge(name) => format!(
                 "{path} has more than 1 TiB, and cannot be repaired in place; it was not changed; \
                  to replace it: {}",
-                shell_command::replace(name, file)
+                commands.replace(name, file)
             ),
         }
     }

@@ -4,14 +4,45 @@ use std::path::Path;
 
 use crate::escaped::Escaped;
 use crate::jobs::quoted;
-use crate::protocol::FileName;
+use crate::protocol::{FileName, HashPrefix};
 
-/// Fetches `name` in place of the file at `path`.
-pub(super) fn replace(name: &FileName<'_>, path: &Path) -> String {
-    let path = path_word(path);
-    match name.as_str().starts_with('-') {
-        true => format!("get -o {path} --force -- {}", word(name.as_str())),
-        false => format!("get {} -o {path} --force", word(name.as_str())),
+/// How the commands of the user's program begin.
+#[derive(Clone, Default, Debug)]
+pub struct AdvisedCommands {
+    /// The program and the servers that the user has named, such as `peer-client 127.0.0.1:8888`.
+    pub start: String,
+    /// The content that the user wants.
+    pub hash: Option<HashPrefix>,
+}
+
+impl AdvisedCommands {
+    /// A command with this verb. `rest` are its further words, quoted.
+    #[must_use]
+    pub fn command(&self, verb: &str, rest: &str) -> String {
+        let start = &self.start;
+        match self.hash {
+            Some(hash) => format!("{start} {verb} --hash {hash} {rest}"),
+            None => format!("{start} {verb} {rest}"),
+        }
+    }
+
+    /// Fetches `name` into the file at `path`, which does not exist.
+    pub(super) fn fetch(&self, name: &FileName<'_>, path: &Path) -> String {
+        self.get(name, path, "")
+    }
+
+    /// Fetches `name` in place of the file at `path`.
+    pub(super) fn replace(&self, name: &FileName<'_>, path: &Path) -> String {
+        self.get(name, path, " --force")
+    }
+
+    fn get(&self, name: &FileName<'_>, path: &Path, flag: &str) -> String {
+        let (name, path) = (name.as_str(), path_word(path));
+        let rest = match name.starts_with('-') {
+            true => format!("-o {path}{flag} -- {}", word(name)),
+            false => format!("{} -o {path}{flag}", word(name)),
+        };
+        self.command("get", &rest)
     }
 }
 
@@ -41,17 +72,24 @@ mod tests {
     fn names_are_quoted_for_a_shell() {
         let command = |name, path| {
             let name = FileName::parse(name).expect("a name");
-            replace(&name, Path::new(path))
+            let commands = AdvisedCommands {
+                start: "peer-client h:1".into(),
+                hash: "01234567".parse().ok(),
+            };
+            commands.replace(&name, Path::new(path))
         };
         assert_eq!(
             command("big.iso", "tr.iso"),
-            "get big.iso -o tr.iso --force"
+            "peer-client h:1 get --hash 01234567 big.iso -o tr.iso --force"
         );
         assert_eq!(
             command("it's", "my copy"),
-            r"get 'it'\''s' -o 'my copy' --force"
+            r"peer-client h:1 get --hash 01234567 'it'\''s' -o 'my copy' --force"
         );
-        assert_eq!(command("-n", "-p"), "get -o ./-p --force -- -n");
+        assert_eq!(
+            command("-n", "-p"),
+            "peer-client h:1 get --hash 01234567 -o ./-p --force -- -n"
+        );
         assert_eq!(cut(Path::new("~a"), 5), "truncate -s 5 '~a'");
     }
 }

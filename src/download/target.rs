@@ -10,6 +10,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use crate::download::output_file::{OutputFile, SaveOptions};
 use crate::download::parent_folder::ParentFolders;
 use crate::download::save_error::SaveError;
+use crate::download::shell_command::AdvisedCommands;
 use crate::escaped::Escaped;
 use crate::jobs::{ContentInfo, Opened, StoreError};
 use crate::protocol::FileName;
@@ -24,23 +25,30 @@ pub enum Target {
     Folder(PathBuf),
     /// The same for a folder that a node shares.
     Share(PathBuf),
-    /// This file, of which only wrong pieces are replaced.
-    Repair(PathBuf),
+    /// This file, of which only wrong pieces are replaced. A message may advise commands.
+    Repair(PathBuf, Box<AdvisedCommands>),
     /// The same for the files of the content's names below this folder.
-    RepairBelow(PathBuf),
+    RepairBelow(PathBuf, Box<AdvisedCommands>),
 }
 
 impl Target {
     /// Whether existing files are repaired, and none is made.
     pub(crate) fn repairs(&self) -> bool {
-        matches!(self, Self::Repair(_) | Self::RepairBelow(_))
+        matches!(self, Self::Repair(..) | Self::RepairBelow(..))
+    }
+
+    fn commands(&self) -> AdvisedCommands {
+        match self {
+            Self::Repair(_, commands) | Self::RepairBelow(_, commands) => commands.as_ref().clone(),
+            Self::File(_) | Self::Folder(_) | Self::Share(_) => AdvisedCommands::default(),
+        }
     }
 
     /// The path of the file that gets a content.
     pub(super) fn path(&self, name: &FileName<'_>) -> PathBuf {
         match self {
-            Self::File(path) | Self::Repair(path) => path.clone(),
-            Self::Folder(folder) | Self::Share(folder) | Self::RepairBelow(folder) => {
+            Self::File(path) | Self::Repair(path, _) => path.clone(),
+            Self::Folder(folder) | Self::Share(folder) | Self::RepairBelow(folder, _) => {
                 folder.join(name.as_str())
             }
         }
@@ -60,10 +68,10 @@ impl Target {
         // NONBLOCK: the open of a FIFO must not block the loop.
         let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         Ok(match self {
-            Self::File(path) | Self::Repair(path) => {
+            Self::File(path) | Self::Repair(path, _) => {
                 openat(CWD, path, flags, Mode::empty())?.into()
             }
-            Self::Folder(folder) | Self::Share(folder) | Self::RepairBelow(folder) => {
+            Self::Folder(folder) | Self::Share(folder) | Self::RepairBelow(folder, _) => {
                 let (parent, leaf) = parents.find(folder, name)?;
                 openat(&parent, leaf, flags | OFlags::NOFOLLOW, Mode::empty())?.into()
             }
@@ -82,7 +90,7 @@ impl Target {
             Self::File(path) => {
                 OutputFile::open(path, content, options).map_err(|error| self.error(path, &error))
             }
-            Self::Repair(_) | Self::RepairBelow(_) => {
+            Self::Repair(..) | Self::RepairBelow(..) => {
                 let path = self.path(name);
                 let open = |flags| self.open_existing(parents, name, flags);
                 OutputFile::repair(&path, name, content, open)
@@ -143,7 +151,7 @@ impl Target {
                     "{path} is a name of unfinished files, which nobody shares; -o FILE saves it"
                 )
             }
-            SaveError::Repair(error) => error.text(&path, file),
+            SaveError::Repair(error) => error.text(&path, file, &self.commands()),
             SaveError::NoHash => format!("no node knows the hash to compare {path} with"),
             SaveError::NoSpace { needed, free } => {
                 format!("no space for {path}: {needed} bytes are needed, and {free} are free")
@@ -159,7 +167,7 @@ impl Target {
         match error.kind() {
             io::ErrorKind::AlreadyExists => match self {
                 Self::Share(_) => format!("{path} exists already; move it away to fetch another"),
-                Self::File(_) | Self::Folder(_) | Self::Repair(_) | Self::RepairBelow(_) => {
+                Self::File(_) | Self::Folder(_) | Self::Repair(..) | Self::RepairBelow(..) => {
                     format!("{path} exists already; --force replaces it")
                 }
             },

@@ -307,13 +307,14 @@ fn missing(name: &FileName<'_>, nodes: usize, failed: usize, untried: usize) -> 
 }
 
 fn which_content(name: &FileName<'_>, offers: &[Offer], selection: Selection) -> String {
-    let (word, name) = (shell_word(name.as_str()), escaped(name));
+    let name = escaped(name);
     let mut text = match selection {
         Selection::ByNumber => {
             format!("{name}: several contents; type a number, or press Enter for none")
         }
         Selection::First => format!(
-            "{name}: several contents; fetching the first; to choose one: get --hash HASH {word}"
+            "{name}: several contents; fetching the first; to choose one, add --hash HASH to the \
+             command"
         ),
         Selection::NoMatch(digits) if offers.is_empty() => {
             format!("{name}: no node has the content {digits}")

@@ -193,7 +193,7 @@ fn another_content_does_not_block_a_script() {
     for _ in 0..4 {
         let output = client(&relay, &["get", "hello.txt"]).expect_code(0);
         assert_eq!(output.stdout, HELLO);
-        let message = "hello.txt: several contents; fetching the first; to choose one: get --hash";
+        let message = "hello.txt: several contents; fetching the first; to choose one, add --hash HASH to the command";
         assert!(output.stderr.contains(message), "{}", output.stderr);
     }
     // Nodes at more addresses count more than the age of a node.

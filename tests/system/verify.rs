@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -21,7 +22,7 @@ const SMALL: &[u8] = b"Hello, Peerline!\n";
 /// A relay, a node with two files, and a folder with copies.
 struct VerifyFixture {
     relay: Server,
-    _node: Server,
+    node: Server,
     _share: TempDir,
     home: TempDir,
     content: Vec<u8>,
@@ -36,7 +37,7 @@ impl VerifyFixture {
         let node = node(&relay, share.path(), node_args);
         Self {
             relay,
-            _node: node,
+            node,
             _share: share,
             home,
             content,
@@ -143,7 +144,7 @@ fn a_file_that_cannot_be_compared_is_not_changed() {
     let short = &SMALL[1..];
     fixture.write("it's short", short);
     let output = fixture.verify(&["it's short", "small"]).expect_code(6);
-    let command = r"get small -o 'it'\''s short' --force";
+    let command = r" get small -o 'it'\''s short' --force";
     assert!(output.stderr.contains(command), "{}", output.stderr);
     assert!(fixture.read("it's short") == short);
     let output = fixture.verify(&["missing"]).expect_code(2);
@@ -286,7 +287,7 @@ fn a_folder_is_verified_file_by_file() {
     let output = run_in_home(&["verify", "-d", absolute, "docs"]).expect_code(6);
     for line in [
         "docs/damaged: 1 of 6 pieces was wrong and has been replaced\n",
-        "/docs/missing is missing; get fetches it\n",
+        "/docs/missing is missing; to fetch it: peer-client ",
         "/docs/other has another content, and may be another file; it was not changed",
         "1 file right, 1 repaired, 2 failed\n",
     ] {
@@ -313,7 +314,10 @@ fn a_folder_that_no_name_stands_for_gets_advice() {
     let docs = home.path().join("docs");
     let docs = docs.to_str().expect("text");
     let parent = home.path().to_str().expect("text");
-    let advice = format!("write verify -d {parent} docs/");
+    let advice = format!(
+        "write peer-client {} verify -d {parent} docs/",
+        relay.address()
+    );
     let output = client(&relay, &["verify", docs]).expect_code(2);
     assert!(output.stderr.contains(&advice), "{}", output.stderr);
     let output = client(&relay, &["verify", "-d", "/no/such", "docs/"]).expect_code(2);
@@ -368,4 +372,54 @@ fn a_path_is_compared_with_the_file_of_its_longest_end() {
         Some(0),
         "it is the content of another file"
     );
+}
+
+/// Runs the command that a message advises after this text.
+fn paste(output: &ProgramOutput, after: &str, folder: &Path) -> ProgramOutput {
+    let mut lines = output.stderr.lines();
+    let command = lines.find_map(|line| line.split_once(after));
+    let (_, command) = command.unwrap_or_else(|| panic!("{after}: {}", output.stderr));
+    let programs = Path::new(env!("CARGO_BIN_EXE_peer-client")).parent();
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]).current_dir(folder);
+    shell.env("PATH", programs.expect("a folder"));
+    run(shell, b"")
+}
+
+#[test]
+fn an_advised_command_works_when_it_is_pasted() {
+    let fixture = VerifyFixture::with_hashes();
+    let home = fixture.home.path();
+    let mine = b"my own notes";
+    let replace = |args: &[&str]| {
+        fixture.write("my copy", mine);
+        let output = fixture.verify(&[&["my copy", "small"], args].concat());
+        let pasted = paste(&output, "to replace it: ", home).expect_code(0);
+        assert!(fixture.read("my copy") == SMALL, "{}", pasted.stderr);
+    };
+    replace(&[]);
+    // With another content of that name, a command without the hash would be refused.
+    let other = folder(&[("small", b"not what was wanted")]);
+    let _node = node(&fixture.relay, other.path(), &["--no-hash-cache"]);
+    wait_for_hash(&fixture.relay, "small", b"not what was wanted", 1);
+    replace(&["--hash", &hash(SMALL)]);
+    let node_address = fixture.node.address().to_string();
+    fixture.write("my copy", mine);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
+    command.args(["verify", "my copy", "small", "--from", &node_address]);
+    let output = run(
+        {
+            command.current_dir(home);
+            command
+        },
+        b"",
+    )
+    .expect_code(6);
+    paste(&output, "to replace it: ", home).expect_code(0);
+    assert!(fixture.read("my copy") == SMALL);
+    fixture.write("small", SMALL);
+    let other = folder(&[]);
+    let output = fixture.verify(&["-d", other.path().to_str().expect("text"), "large"]);
+    paste(&output.expect_code(6), "to fetch it: ", home).expect_code(0);
+    assert!(fs::read(other.path().join("large")).expect("a file") == fixture.content);
 }
