@@ -13,6 +13,7 @@ mod minute;
 mod name_blocks;
 mod name_query;
 mod needle;
+mod quota;
 mod search;
 mod sort_names;
 
@@ -23,12 +24,15 @@ use std::net::IpAddr;
 pub(super) use holder::{ContentId, Holder};
 pub(super) use minute::Minute;
 pub(super) use name_query::NameQuery;
+pub use quota::Quota;
+pub(super) use quota::{QuotaError, with_margin};
 pub(super) use search::{Search, SearchOptions, SearchResult, Visibility, WORK_PER_STEP};
 
 use crate::protocol::{FileName, Sha256Digest, fold};
 use crate::relay::index::digests::Digests;
 use crate::relay::index::holders::Holders;
 use crate::relay::index::name_blocks::NameBlocks;
+use crate::relay::index::quota::Usage;
 use crate::relay::table::{KeyHash, Keyed, SlotId, Table};
 
 /// The number of a name in the index.
@@ -74,75 +78,6 @@ struct NodeFiles {
     digests: Digests,
     /// The address whose share they count for; none if the address has no limit.
     group: Option<IpAddr>,
-}
-
-/// The files of all nodes of one address, or of all addresses.
-#[derive(Clone, Copy, Default)]
-struct Usage {
-    files: u64,
-    bytes: u64,
-}
-
-impl Usage {
-    fn add(&mut self, bytes: u64) {
-        self.files += 1;
-        self.bytes += bytes;
-    }
-
-    fn remove(&mut self, bytes: u64) {
-        self.files -= 1;
-        self.bytes -= bytes;
-    }
-}
-
-/// How much nodes may share. Bytes are those of file names as the relay stores them: as
-/// announced, and folded for searches; a digest counts as
-/// [`BYTES_PER_DIGEST`](crate::relay::BYTES_PER_DIGEST).
-///
-/// Besides, no address may have more files or bytes than are left for all others. Who
-/// shares little therefore finds room, whatever others share.
-#[derive(Clone, Copy, Debug)]
-pub struct Quota {
-    /// Files of one node.
-    pub node_files: u64,
-    /// Bytes of one node.
-    pub node_bytes: u64,
-    /// Bytes of all nodes at one address.
-    pub address_bytes: u64,
-    /// Files of all nodes together.
-    pub all_files: u64,
-    /// Bytes of all nodes together.
-    pub all_bytes: u64,
-}
-
-impl Quota {
-    /// The limits for what other relays have accepted: each may go over a limit by what it
-    /// did not know yet.
-    pub(super) fn with_margin(&self) -> Self {
-        Self {
-            node_files: with_margin(self.node_files),
-            node_bytes: with_margin(self.node_bytes),
-            address_bytes: with_margin(self.address_bytes),
-            all_files: with_margin(self.all_files),
-            all_bytes: with_margin(self.all_bytes),
-        }
-    }
-}
-
-/// A limit and an eighth more.
-pub(super) fn with_margin(limit: u64) -> u64 {
-    limit.saturating_add(limit / 8)
-}
-
-/// The limit that a new file would exceed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum QuotaError {
-    /// Files or bytes of the node.
-    Node,
-    /// The share of the address.
-    Address,
-    /// Files or bytes of all nodes.
-    All,
 }
 
 impl Index {
