@@ -94,13 +94,13 @@ pub(super) struct ClientArgs {
 }
 
 impl ClientArgs {
-    /// How a command for the same servers begins.
+    /// How a command for the same servers begins, with a blank at the end.
     pub(super) fn command_start(&self) -> String {
         let start = match &self.from {
             Some(node) => format!("--from {}", quoted(&node.to_string())),
             None => quoted(&self.relay.word()),
         };
-        format!("peer-client {start}")
+        format!("peer-client {start} ")
     }
 }
 

@@ -6,7 +6,7 @@ use crate::client::chat::{self, Chat};
 use crate::client::{Client, Task};
 use crate::jobs::{
     BLANKS, ChoiceResult, FilePattern, GetCommand, GetQueue, HELP, Job, NOT_UTF8, OutputSpec,
-    PromptCommand, PromptKind, TaskResult, TerminalEvent, UserEvent, WantedFile,
+    PromptCommand, PromptKind, TaskResult, TerminalEvent, UserEvent, VerifyCommand, WantedFile,
 };
 use crate::protocol::{FileName, HashPrefix};
 use crate::role::Context;
@@ -87,6 +87,7 @@ impl Client {
             Some(ChoiceResult::Invalid) => return self.prompt(),
             None => match PromptCommand::parse(line) {
                 PromptCommand::Get(command) => return self.start_command(context, command),
+                PromptCommand::Verify(command) => return self.start_verify(context, &command),
                 PromptCommand::Search(search) => {
                     return self.start_job(context, Job::Search(search));
                 }
@@ -237,6 +238,21 @@ impl Client {
         self.max_downloads = command.max_downloads.unwrap_or(usual);
         self.start_gets(context, command.patterns, command.hash, saves_files);
         self.max_downloads = usual;
+    }
+
+    /// Checks files of the user, and fetches what is wrong or missing.
+    fn start_verify(&mut self, context: &mut Context<'_, Self>, command: &VerifyCommand) {
+        match self.jobs.user().set_verify(command) {
+            Ok(pattern) => {
+                self.jobs.set_wait(command.wait);
+                self.start_gets(context, vec![pattern], command.hash, true);
+            }
+            Err(error) => {
+                let event = UserEvent::InvalidCommand(&error.reason);
+                self.jobs.user().on_event(event);
+                self.on_result(context, TaskResult::Usage);
+            }
+        }
     }
 
     /// After a command: the user may save what was not printed, or types the next one.

@@ -30,6 +30,7 @@ mod sparse_write;
 mod stored_bytes;
 mod target;
 mod target_file;
+mod verify_target;
 
 pub use destination::Destination;
 pub use file_writer::{FileWriter, FileWriterThread};
@@ -38,3 +39,4 @@ pub use printer::Printer;
 pub(crate) use printer::stdout_error;
 pub use shell_command::AdvisedCommands;
 pub use target::Target;
+pub use verify_target::verify_target;

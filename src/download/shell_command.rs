@@ -9,7 +9,8 @@ use crate::protocol::{FileName, HashPrefix};
 /// How the commands of the user's program begin.
 #[derive(Clone, Default, Debug)]
 pub struct AdvisedCommands {
-    /// The program and the servers that the user has named, such as `peer-client 127.0.0.1:8888`.
+    /// The program and the servers that the user has named, such as `peer-client 127.0.0.1:8888 `,
+    /// with a blank at the end. Empty at the prompt.
     pub start: String,
     /// The content that the user wants.
     pub hash: Option<HashPrefix>,
@@ -21,8 +22,8 @@ impl AdvisedCommands {
     pub fn command(&self, verb: &str, rest: &str) -> String {
         let start = &self.start;
         match self.hash {
-            Some(hash) => format!("{start} {verb} --hash {hash} {rest}"),
-            None => format!("{start} {verb} {rest}"),
+            Some(hash) => format!("{start}{verb} --hash {hash} {rest}"),
+            None => format!("{start}{verb} {rest}"),
         }
     }
 
@@ -56,7 +57,8 @@ pub(super) fn word(text: &str) -> String {
     Escaped::text(&quoted(text)).to_string()
 }
 
-fn path_word(path: &Path) -> String {
+/// A path, for the place where no option can be.
+pub(super) fn path_word(path: &Path) -> String {
     let text = path.to_string_lossy();
     match text.starts_with('-') {
         true => word(&format!("./{text}")),
@@ -73,7 +75,7 @@ mod tests {
         let command = |name, path| {
             let name = FileName::parse(name).expect("a name");
             let commands = AdvisedCommands {
-                start: "peer-client h:1".into(),
+                start: "peer-client h:1 ".into(),
                 hash: "01234567".parse().ok(),
             };
             commands.replace(&name, Path::new(path))

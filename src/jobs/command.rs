@@ -6,16 +6,18 @@ use crate::jobs::relay_query::Query;
 use crate::jobs::task_result::TaskResult;
 use crate::jobs::user::User;
 use crate::jobs::user_event::UserEvent;
+use crate::jobs::verify_command::VerifyCommand;
 use crate::jobs::words::BLANKS;
 use crate::protocol::{FileName, NodeAddress, Request, Text, Verb};
 
 /// The words that begin a command. A line that begins with another word is a file
 /// name.
-pub const COMMAND_WORDS: [&str; 18] = [
+pub const COMMAND_WORDS: [&str; 19] = [
     "ls",
     "search",
     "find",
     "get",
+    "verify",
     "nodes",
     "send",
     "reply",
@@ -44,6 +46,8 @@ get NAME... fetch files; names as in a shell: get 'two words.txt'
             --hash HASH: fetch the content with this hash; --all: all files;
             --hidden: also those whose names start with a dot
             --wait SECONDS: wait for a node that has the file
+verify FILE check a file on disk, and fetch wrong and missing pieces again; of another
+            name there: verify FILE NAME; of get -d DIR: verify -d DIR NAME
 ls          list all files that the nodes have announced; -l shows whole hashes
 search TEXT list the files whose names contain TEXT, or match a glob: *.txt
 find NAME   list the nodes that have the file NAME
@@ -65,6 +69,8 @@ pub enum PromptCommand<'a> {
     Empty,
     /// Fetch files.
     Get(GetCommand),
+    /// Check files on disk. Only a client can.
+    Verify(VerifyCommand),
     /// Send a query to the relay, and show the answer.
     Query(Query),
     /// Show the files that a search finds.
@@ -108,6 +114,7 @@ impl<'a> PromptCommand<'a> {
         match word {
             "" => Self::Empty,
             "get" => GetCommand::parse(rest).map_or_else(Self::Invalid, Self::Get),
+            "verify" => VerifyCommand::parse(rest).map_or_else(Self::Invalid, Self::Verify),
             "ls" if matches!(rest, "-l" | "--long") => Self::Search(FileSearch::all(true)),
             "nodes" | "who" | "jobs" | "status" | "connections" | "ls" | "quit" | "exit"
                 if !rest.is_empty() =>
@@ -163,6 +170,7 @@ impl<'a> PromptCommand<'a> {
                 unknown("is a command for the console of a node, and ctrl-C stops a transfer here"),
                 TaskResult::Usage,
             ),
+            Self::Verify(_) => (unknown("is a command of peer-client"), TaskResult::Usage),
             _ => (
                 unknown("is a command for the console of a node"),
                 TaskResult::Usage,

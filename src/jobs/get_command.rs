@@ -1,13 +1,12 @@
 //! The command `get` of the prompt.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::jobs::command_flags::Flags;
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::words::split_words;
 use crate::protocol::HashPrefix;
-use crate::quantity::{integer, seconds_or_zero};
 
 const USAGE: &str = "usage: get NAME... [-o FILE | -d DIR [--mkdir]] [--force] [--restart] \
                      [--hash HASH] [--hidden] [--wait SECONDS] [--max-downloads N], or get --all";
@@ -70,7 +69,9 @@ impl GetCommand {
             match word.as_str() {
                 "--" if may_be_flag => may_be_flag = false,
                 "--all" if may_be_flag => patterns.push(FilePattern::All),
-                flag if may_be_flag && flag.starts_with('-') => flags.add(flag, &mut words)?,
+                flag if may_be_flag && flag.starts_with('-') => {
+                    flags.add(flag, &mut words, USAGE)?;
+                }
                 _ => patterns.push(parse_pattern(&word)?),
             }
         }
@@ -81,7 +82,30 @@ impl GetCommand {
         if flags.hidden {
             patterns = patterns.into_iter().map(FilePattern::with_hidden).collect();
         }
-        flags.command(patterns)
+        Self::new(flags, patterns)
+    }
+
+    fn new(flags: Flags, patterns: Vec<FilePattern>) -> Result<Self, String> {
+        let is_output_named = flags.path.is_some();
+        let path = output_path(flags.path, &patterns)?;
+        if path.is_none() && (flags.mkdir || flags.force || flags.restart) {
+            return Err("--mkdir, --force and --restart need -o FILE or -d DIR".into());
+        }
+        let output = path.map(|(path, is_folder)| OutputSpec {
+            path,
+            is_folder,
+            mkdir: flags.mkdir,
+            force: flags.force,
+            restart: flags.restart,
+        });
+        Ok(Self {
+            patterns,
+            hash: flags.hash,
+            output,
+            is_output_named,
+            wait: flags.wait,
+            max_downloads: flags.max_downloads,
+        })
     }
 
     /// A line that is the name of a file, or a pattern.
@@ -101,105 +125,6 @@ impl GetCommand {
             ..Self::default()
         })
     }
-}
-
-/// The flags of a command as they are read.
-#[derive(Default)]
-struct Flags {
-    /// A file or, with true, a folder.
-    path: Option<(PathBuf, bool)>,
-    hash: Option<HashPrefix>,
-    wait: Option<Duration>,
-    max_downloads: Option<usize>,
-    mkdir: bool,
-    force: bool,
-    restart: bool,
-    hidden: bool,
-}
-
-impl Flags {
-    /// Reads a flag. Its value is in the same word, or the next one of `words`.
-    fn add(&mut self, word: &str, words: &mut impl Iterator<Item = String>) -> Result<(), String> {
-        let (flag, attached) = split_flag(word);
-        let mut value = || {
-            let value = attached.map(str::to_owned).or_else(|| words.next());
-            value.ok_or_else(|| format!("{flag} needs a value"))
-        };
-        match flag {
-            "-o" | "--output" | "-d" | "--dir" if self.path.is_some() => {
-                return Err(format!(
-                    "{flag}: only one of -o and -d may be given, and once"
-                ));
-            }
-            "-o" | "--output" => self.path = Some((value()?.into(), false)),
-            "-d" | "--dir" => self.path = Some((value()?.into(), true)),
-            "--hash" => {
-                let parse = |text: &str| text.parse().map_err(|_| "write 8 to 64 hex digits");
-                self.hash = Some(parse_value(flag, &value()?, parse)?);
-            }
-            "--wait" => self.wait = Some(parse_value(flag, &value()?, seconds_or_zero)?),
-            "--max-downloads" => {
-                self.max_downloads = Some(parse_value(flag, &value()?, integer(1..))?);
-            }
-            _ => *self.switch(word)? = true,
-        }
-        Ok(())
-    }
-
-    /// A flag without a value.
-    fn switch(&mut self, word: &str) -> Result<&mut bool, String> {
-        Ok(match word {
-            "-f" | "--force" => &mut self.force,
-            "--restart" => &mut self.restart,
-            "--mkdir" => &mut self.mkdir,
-            "--hidden" => &mut self.hidden,
-            _ => return Err(format!("unknown flag {word}; {USAGE}")),
-        })
-    }
-
-    fn command(self, patterns: Vec<FilePattern>) -> Result<GetCommand, String> {
-        let is_output_named = self.path.is_some();
-        let path = output_path(self.path, &patterns)?;
-        if path.is_none() && (self.mkdir || self.force || self.restart) {
-            return Err("--mkdir, --force and --restart need -o FILE or -d DIR".into());
-        }
-        let output = path.map(|(path, is_folder)| OutputSpec {
-            path,
-            is_folder,
-            mkdir: self.mkdir,
-            force: self.force,
-            restart: self.restart,
-        });
-        Ok(GetCommand {
-            patterns,
-            hash: self.hash,
-            output,
-            is_output_named,
-            wait: self.wait,
-            max_downloads: self.max_downloads,
-        })
-    }
-}
-
-/// A flag, and the value in the same word, if there is one: `--wait=60`, `-oFILE`.
-fn split_flag(word: &str) -> (&str, Option<&str>) {
-    match word.split_at_checked(2) {
-        Some((flag @ ("-o" | "-d"), value)) if !value.is_empty() => (flag, Some(value)),
-        Some(("--", _)) => match word.split_once('=') {
-            Some((flag, value)) => (flag, Some(value)),
-            None => (word, None),
-        },
-        _ => (word, None),
-    }
-}
-
-/// Parses the value of a flag. The error is that of the command line.
-fn parse_value<T, E: fmt::Display>(
-    flag: &str,
-    value: &str,
-    parse: impl FnOnce(&str) -> Result<T, E>,
-) -> Result<T, String> {
-    parse(value).map_err(|error| format!("invalid value '{value}' for {flag}: {error}"))
 }
 
 /// The file or, with true, the folder into which files are saved, if they are.

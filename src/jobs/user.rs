@@ -5,9 +5,11 @@ use std::os::fd::OwnedFd;
 use crate::jobs::content::{
     ContentInfo, DiscardedContent, Opened, PartialContent, PieceSet, StoreError, StoredContent,
 };
+use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::get_command::OutputSpec;
 use crate::jobs::ids::JobId;
 use crate::jobs::user_event::UserEvent;
+use crate::jobs::verify_command::VerifyCommand;
 use crate::protocol::{
     Delivery, FileItem, FileName, HolderItem, NodeAddress, NodeItem, PieceValue,
 };
@@ -35,6 +37,18 @@ pub trait User {
     /// There is no such folder.
     fn set_output(&mut self, _output: Option<&OutputSpec>) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// The next jobs check files of the user, until the output is set. No job runs. Returns
+    /// what the files are in the network.
+    ///
+    /// # Errors
+    /// There are no such files.
+    fn set_verify(&mut self, _command: &VerifyCommand) -> Result<FilePattern, StoreError> {
+        Err(StoreError {
+            reason: "there are no files to check".into(),
+            is_reader_gone: false,
+        })
     }
 
     /// Takes the name of a file that was not printed because it is binary.

@@ -8,10 +8,10 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use crate::byte_size::ByteSize;
-use crate::download::{self, Destination, FileWriter};
+use crate::download::{self, AdvisedCommands, Destination, FileWriter, SaveOptions};
 use crate::jobs::{
-    ContentInfo, DiscardedContent, JobId, Listing, Opened, OutputSpec, PartialContent, PieceSet,
-    PromptKind, StoreError, StoredContent, User, UserEvent,
+    ContentInfo, DiscardedContent, FilePattern, JobId, Listing, Opened, OutputSpec, PartialContent,
+    PieceSet, PromptKind, StoreError, StoredContent, User, UserEvent, VerifyCommand,
 };
 use crate::limits::RateLimits;
 use crate::protocol::{FileName, PieceValue};
@@ -219,6 +219,23 @@ impl User for Screen {
             self.usual = Some(std::mem::replace(&mut self.destination, destination));
         }
         Ok(())
+    }
+
+    fn set_verify(&mut self, command: &VerifyCommand) -> Result<FilePattern, StoreError> {
+        self.set_output(None)?;
+        let commands = AdvisedCommands {
+            start: String::new(),
+            hash: command.hash,
+        };
+        let target = download::verify_target(command, commands);
+        let (pattern, target) = target.map_err(|reason| StoreError {
+            reason,
+            is_reader_gone: false,
+        })?;
+        let destination = Destination::save(target, SaveOptions::default());
+        self.usual = Some(std::mem::replace(&mut self.destination, destination));
+        self.progress.is_at_prompt = true;
+        Ok(pattern)
     }
 
     fn take_unprinted(&mut self) -> Option<FileName<'static>> {

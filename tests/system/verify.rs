@@ -423,3 +423,49 @@ fn an_advised_command_works_when_it_is_pasted() {
     paste(&output.expect_code(6), "to fetch it: ", home).expect_code(0);
     assert!(fs::read(other.path().join("large")).expect("a file") == fixture.content);
 }
+
+#[test]
+fn verify_at_the_prompt_is_that_of_the_command_line() {
+    let fixture = VerifyFixture::with_hashes();
+    let mut damaged = fixture.content.clone();
+    damaged[9] ^= 1;
+    fixture.write("large", &damaged);
+    fixture.write("my copy", b"my own notes");
+    let prompt = |line: &str| {
+        let mut command = client_command(fixture.relay.address(), &[]);
+        command.current_dir(fixture.home.path());
+        run(command, line.as_bytes())
+    };
+    let output = prompt("verify large\nget small\n").expect_code(0);
+    assert!(
+        fixture.read("large") == fixture.content,
+        "{}",
+        output.stderr
+    );
+    assert_eq!(output.stdout, SMALL, "the next command prints");
+    let output = prompt("verify -d . '*l*'\n").expect_code(0);
+    let summary = "2 files right, 0 repaired, 0 failed\n";
+    assert!(output.stderr.contains(summary), "{}", output.stderr);
+    let output = prompt("verify 'my copy' small\n").expect_code(6);
+    let (_, advice) = output.stderr.split_once("to replace it: ").expect("advice");
+    prompt(advice).expect_code(0);
+    assert!(fixture.read("my copy") == SMALL);
+    for (line, why) in [
+        ("verify", "write the path of a file: verify hello.txt"),
+        (
+            "verify no/such",
+            "no/such is no file on this computer; verify FILE NAME checks one",
+        ),
+        (
+            "verify large --force",
+            "unknown flag --force; usage: verify FILE",
+        ),
+        (
+            "verify large large x",
+            "unexpected word 'x'; usage: verify FILE",
+        ),
+    ] {
+        let output = prompt(line).expect_code(2);
+        assert!(output.stderr.contains(why), "{line}: {}", output.stderr);
+    }
+}
