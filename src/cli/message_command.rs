@@ -10,7 +10,6 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,8 +19,9 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
+use crate::cli::message_queue::{MessageQueue, QueuedMessage, QueuedMessages, message_queue};
 use crate::logging::OPERATOR;
-use crate::protocol::{Delivery, MAX_TEXT, NodeAddress, Text};
+use crate::protocol::{MAX_TEXT, NodeAddress, Text};
 use crate::quantity::{integer, seconds};
 
 /// The most lines that go back for one message, and the most bytes that are read.
@@ -46,7 +46,8 @@ pub(super) struct MessageCommandArgs {
     /// Kill the command after this time
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     on_message_timeout: Duration,
-    /// Maximum number of messages that wait for the command; others are dropped
+    /// Maximum number of messages that wait for the command, of one address no more than are left
+    /// for others; more are dropped
     #[arg(long, value_name = "N", default_value = "16", value_parser = integer::<usize>(1..))]
     on_message_queue: usize,
     /// Maximum number of messages of one sender that are answered without a minute of silence
@@ -59,8 +60,7 @@ pub(super) struct MessageCommandArgs {
 impl MessageCommandArgs {
     /// The command, if there is one, and the queue of its messages.
     pub(super) fn command(&self) -> Option<(MessageQueue, MessageCommand)> {
-        let (sender, messages) = sync_channel(self.on_message_queue);
-        let queue = MessageQueue { sender, dropped: 0 };
+        let (queue, messages) = message_queue(self.on_message_queue);
         let command = MessageCommand {
             command: self.on_message.clone()?,
             timeout: self.on_message_timeout,
@@ -72,50 +72,12 @@ impl MessageCommandArgs {
     }
 }
 
-/// The messages that wait for the command.
-pub(super) struct MessageQueue {
-    sender: SyncSender<QueuedMessage>,
-    /// Messages that found it full since the last one that did not.
-    dropped: u64,
-}
-
-struct QueuedMessage {
-    /// The index of the relay that has brought it.
-    relay: usize,
-    from: NodeAddress,
-    text: Text<'static>,
-}
-
-impl MessageQueue {
-    /// Appends a message that the relay of this index has brought, or drops it if the queue is
-    /// full.
-    pub(super) fn push(&mut self, relay: usize, message: &Delivery<'_>) {
-        let message = QueuedMessage {
-            relay,
-            from: message.from,
-            text: message.text.clone().into_owned(),
-        };
-        match self.sender.try_send(message) {
-            Ok(()) => match std::mem::take(&mut self.dropped) {
-                0 => {}
-                count => log::warn!(
-                    target: OPERATOR,
-                    "--on-message: messages dropped while too many were waiting: {count}"
-                ),
-            },
-            Err(TrySendError::Full(_)) => self.dropped += 1,
-            // The thread has failed, and has said so.
-            Err(TrySendError::Disconnected(_)) => {}
-        }
-    }
-}
-
 /// The command that is run for each message.
 pub(super) struct MessageCommand {
     command: String,
     timeout: Duration,
     answers: AnswerCounts,
-    messages: Receiver<QueuedMessage>,
+    messages: QueuedMessages,
     /// Why the last run failed: the same again is not logged.
     last_failure: Option<String>,
 }
@@ -129,7 +91,7 @@ impl MessageCommand {
         let running = RunningCommand::default();
         let group = Arc::clone(&running.0);
         let body = move || {
-            while let Ok(message) = self.messages.recv() {
+            while let Some(message) = self.messages.next() {
                 if !self.answers.allow(message.from, Instant::now()) {
                     let from = message.from;
                     self.report(Some(format!(

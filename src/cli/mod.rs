@@ -17,6 +17,7 @@ mod http;
 mod id;
 mod logging;
 mod message_command;
+mod message_queue;
 mod network;
 mod node;
 mod node_events;

@@ -84,6 +84,9 @@ pub(super) struct RelayArgs {
     /// Maximum number of messages per second from one connection
     #[arg(long, value_name = "N", default_value = "50", value_parser = integer::<u32>(1..))]
     message_rate: u32,
+    /// Maximum number of messages per second from one address; addresses in --trust are exempt
+    #[arg(long, value_name = "N", default_value = "200", value_parser = integer::<u32>(1..))]
+    message_rate_per_address: u32,
     /// Keep all rights of the user: by default, the relay can open no file and connect to
     /// nothing
     #[arg(long)]
@@ -273,6 +276,7 @@ pub(super) fn prepare(args: &RelayArgs) -> Result<PreparedRelay, StartupError> {
         datagram_rate: args.datagram_rate,
         quota: args.directory.quota(),
         message_rate: args.message_rate,
+        message_rate_per_address: args.message_rate_per_address,
         trust: Trust::new(args.trust.clone()),
         certificates: tls.certificates,
         http: args.http.settings(),

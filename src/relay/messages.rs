@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::protocol::{Delivery, Listening, NodeAddress, Rejection, Text};
+use crate::protocol::{Delivery, Listening, NodeAddress, Rejection, Text, address_group};
 use crate::relay::message_listeners::ListenResult;
 use crate::relay::session::Registration;
 use crate::relay::{Relay, RelayRequest, RelaySession};
@@ -84,6 +84,13 @@ impl Relay {
         let rate = self.settings.message_rate;
         let limiter = request.session.message_limiter(rate, request.now);
         if !limiter.allows(rate, request.now) {
+            return request.reply.reject(Rejection::TooManyMessages(rate));
+        }
+        let rate = self.settings.message_rate_per_address;
+        let group = address_group(request.ip);
+        if !self.settings.trust.contains(request.ip)
+            && !self.message_limiter.allows(group, 1, rate, request.now)
+        {
             return request.reply.reject(Rejection::TooManyMessages(rate));
         }
         let from = match self.reply_address(request) {

@@ -37,6 +37,7 @@ pub use trust::{Network, Trust};
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;
 use crate::protocol::{Rejection, Request, ServerKind, fold_work};
+use crate::rate_limiter::KeyedRateLimiter;
 use crate::relay::cookie::Cookies;
 use crate::relay::datagrams::ReplyLimiter;
 use crate::relay::directory::Directory;
@@ -86,6 +87,8 @@ pub struct RelaySettings {
     pub quota: Quota,
     /// Messages per second and connection.
     pub message_rate: u32,
+    /// Messages per second and address; trusted addresses have no such limit.
+    pub message_rate_per_address: u32,
     /// Which clients may register addresses other than their own.
     pub trust: Trust,
     /// Who the relay is, if it speaks TLS.
@@ -108,6 +111,8 @@ pub struct Relay {
     index: Index,
     searches: SearchQueue,
     message_listeners: MessageListeners,
+    /// By the sender's address.
+    message_limiter: KeyedRateLimiter,
     cookies: Cookies,
     reply_limiter: ReplyLimiter,
     counters: RelayCounters,
@@ -131,6 +136,7 @@ impl Relay {
             cookies: Cookies::new(secret, settings.wrong_cookie_rate, now),
             reply_limiter: ReplyLimiter::new(settings.datagram_rate, now),
             access: AccessControl::new(ServerKind::Relay, &settings.access, now),
+            message_limiter: KeyedRateLimiter::new(settings.message_rate_per_address, now),
             settings,
             started: now,
             directory: Directory::new(now),

@@ -18,6 +18,7 @@ pub fn defaults() -> RelaySettings {
         wrong_cookie_rate: 10_000,
         datagram_rate: 1000,
         message_rate: 50,
+        message_rate_per_address: 200,
         quota: Quota {
             node_files: 1_000_000,
             node_bytes: 1 << 28,

@@ -67,6 +67,7 @@ impl Play {
                 "wrong-cookies" => settings.wrong_cookie_rate = value.parse()?,
                 "max-unknown" => settings.max_unknown = value.parse()?,
                 "message-rate" => settings.message_rate = value.parse()?,
+                "message-rate-per-address" => settings.message_rate_per_address = value.parse()?,
                 "max-shared" => settings.quota.node_files = value.parse()?,
                 "max-shared-in-all" => settings.quota.all_files = value.parse()?,
                 "max-shared-bytes-in-all" => settings.quota.all_bytes = value.parse()?,
