@@ -4,6 +4,7 @@
 use std::io::{self, Read, Write};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{FileType, OFlags, Stat, fcntl_getfl, fstat, major, minor};
 use rustix::io::{Errno, read, write};
 
 /// Reads from stdin.
@@ -48,6 +49,21 @@ impl Write for Stderr {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Major and minor number of /dev/null (null(4)).
+const NULL_DEVICE: (u32, u32) = (1, 3);
+
+/// Whether the program was started without a stdout. The runtime of Rust then opens /dev/null in its
+/// place, for reading and writing. Shells open it for writing only.
+pub(crate) fn stdout_is_closed() -> bool {
+    let stdout = io::stdout();
+    let is_null = |stat: Stat| {
+        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+            && (major(stat.st_rdev), minor(stat.st_rdev)) == NULL_DEVICE
+    };
+    fstat(&stdout).is_ok_and(is_null)
+        && fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR))
 }
 
 /// Repeats an operation on a stream until it need not wait for the stream.

@@ -6,7 +6,7 @@ use crate::download::shell_command;
 use crate::escaped::EscapedStream;
 use crate::jobs::StoreError;
 use crate::protocol::FileName;
-use crate::stdio::Stdout;
+use crate::stdio::{Stdout, stdout_is_closed};
 use crate::system_error::Reason;
 
 /// The first bytes of a file are buffered up to this size: if the source fails
@@ -105,6 +105,13 @@ impl Printer {
     fn flush_buffer(&mut self) -> Result<(), StoreError> {
         self.is_flushed = true;
         let bytes = std::mem::take(&mut self.buffer);
+        if stdout_is_closed() {
+            let reason = "stdout is closed, or /dev/null for reading and writing: -o FILE saves it";
+            return Err(StoreError {
+                reason: reason.to_owned(),
+                is_reader_gone: false,
+            });
+        }
         if self.escapes && is_binary(&bytes) {
             self.has_binary = true;
             let advice = match &self.name {

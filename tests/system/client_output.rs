@@ -237,6 +237,30 @@ fn an_invalid_port_is_explained() {
 }
 
 #[test]
+fn without_a_stdout_nothing_is_fetched_in_vain() {
+    let share = folder(&[("large", &[7; 2_000_000]), ("small", b"7"), ("empty", b"")]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let get = |name: &str, redirection: &str| {
+        let client = client_command(relay.address(), &["get", name]);
+        let mut shell = Command::new("sh");
+        let script = format!("exec \"$@\" {redirection}");
+        shell.args(["-c", &script, "sh"]).arg(client.get_program());
+        shell.args(client.get_args());
+        run(shell, b"")
+    };
+    for name in ["large", "small", "empty"] {
+        let output = get(name, ">&-").expect_code(6);
+        assert!(
+            output.stderr.contains("stdout is closed"),
+            "{}",
+            output.stderr
+        );
+        get(name, ">/dev/null").expect_code(0);
+    }
+}
+
+#[test]
 fn a_closed_stdout_is_no_error() {
     let share = folder(&[("large", &[7; 8_000_000]), ("small", b"7")]);
     let relay = relay(&[]);
