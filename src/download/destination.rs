@@ -13,7 +13,9 @@ use crate::download::file_writer::{CompleteFile, FileWriter};
 use crate::download::output_file::{OutputFile, SaveOptions};
 use crate::download::parent_folder::ParentFolders;
 use crate::download::target::{Target, escaped};
-use crate::jobs::{ContentInfo, JobId, Opened, PartialContent, PieceSet, StoreError, StoredPart};
+use crate::jobs::{
+    ContentInfo, JobId, Opened, PartialContent, PieceSet, StoreError, StoreErrorKind, StoredPart,
+};
 use crate::protocol::{FileName, PieceValue};
 
 /// Where the content of files goes.
@@ -189,7 +191,8 @@ impl Destination {
         Ok(())
     }
 
-    /// The content is complete.
+    /// The content is complete. If the name is taken, the file stays open until the job
+    /// discards or keeps it.
     pub(crate) fn commit(&mut self, job: JobId, content: &ContentInfo) -> Result<(), StoreError> {
         match self {
             Self::Print(printer) => printer.commit(),
@@ -204,7 +207,17 @@ impl Destination {
                     let checked = file.check_end();
                     checked.map_err(|error| target.error(&path, &error))?;
                     let result = file.commit(content);
-                    target.committed(parents, &path, result)
+                    let result = target.committed(parents, &path, result);
+                    match &result {
+                        Ok(()) => {}
+                        Err(error) if error.kind == StoreErrorKind::NameTaken => {
+                            open.insert(job, file);
+                        }
+                        Err(_) => {
+                            file.keep();
+                        }
+                    }
+                    result
                 }
                 None => Ok(()),
             },

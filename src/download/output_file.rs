@@ -209,8 +209,8 @@ impl OutputFile {
     }
 
     /// The content is complete: a regular file gets its name.
-    pub(super) fn commit(self, content: &ContentInfo) -> io::Result<()> {
-        match self.output {
+    pub(super) fn commit(&self, content: &ContentInfo) -> io::Result<()> {
+        match &self.output {
             OpenOutput::Device { .. } | OpenOutput::Repair(_) => Ok(()),
             OpenOutput::Small(file) => file.commit(content),
             OpenOutput::Part(file) => file.commit(content),

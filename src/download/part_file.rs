@@ -275,16 +275,10 @@ impl PartFile {
         part_state::append_close(&self.state, &self.doubtful, &change)
     }
 
-    /// The content is complete. If it does not get the name of the target, it stays for
-    /// a later try.
-    pub(super) fn commit(self, content: &ContentInfo) -> io::Result<()> {
-        match self.target.install(&self.part, &self.names.part, content) {
-            Ok(()) => self.target.remove(&self.names.state, &self.state),
-            Err(error) => {
-                self.keep();
-                return Err(error);
-            }
-        }
+    /// The content is complete.
+    pub(super) fn commit(&self, content: &ContentInfo) -> io::Result<()> {
+        self.target.install(&self.part, &self.names.part, content)?;
+        self.target.remove(&self.names.state, &self.state);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::download::shell_command;
 use crate::escaped::EscapedStream;
-use crate::jobs::StoreError;
+use crate::jobs::{StoreError, StoreErrorKind};
 use crate::protocol::FileName;
 use crate::stdio::{Stdout, stdout_is_closed};
 use crate::system_error::Reason;
@@ -109,7 +109,7 @@ impl Printer {
             let reason = "stdout is closed, or /dev/null for reading and writing: -o FILE saves it";
             return Err(StoreError {
                 reason: reason.to_owned(),
-                is_reader_gone: false,
+                kind: StoreErrorKind::Other,
             });
         }
         if self.escapes && is_binary(&bytes) {
@@ -125,7 +125,7 @@ impl Printer {
             };
             return Err(StoreError {
                 reason: format!("binary content is not printed on a terminal: {advice}"),
-                is_reader_gone: false,
+                kind: StoreErrorKind::Other,
             });
         }
         self.print(&bytes)
@@ -162,6 +162,9 @@ fn write_stdout(bytes: &[u8]) -> Result<(), StoreError> {
 pub(crate) fn stdout_error(error: &io::Error) -> StoreError {
     StoreError {
         reason: format!("cannot write to stdout: {}", Reason(error)),
-        is_reader_gone: error.kind() == io::ErrorKind::BrokenPipe,
+        kind: match error.kind() {
+            io::ErrorKind::BrokenPipe => StoreErrorKind::ReaderGone,
+            _ => StoreErrorKind::Other,
+        },
     }
 }

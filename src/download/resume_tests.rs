@@ -270,6 +270,7 @@ fn a_part_whose_target_appears_meanwhile_stays() {
     fs::write(&fixture.path, "mine").expect("a file");
     let error = file.commit(&fixture.content).expect_err("it exists");
     assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+    file.keep();
     assert_eq!(fs::read(&fixture.path).expect("a file"), b"mine");
     let replace = SaveOptions {
         replace: true,

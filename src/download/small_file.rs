@@ -32,7 +32,7 @@ impl SmallFile {
 
     /// Writes the content without a name, or else under another name first: the file is
     /// never seen incomplete.
-    pub(super) fn commit(self, content: &ContentInfo) -> io::Result<()> {
+    pub(super) fn commit(&self, content: &ContentInfo) -> io::Result<()> {
         if let Some(mut file) = self.target.create_unnamed() {
             file.write_all(&self.content)?;
             if self.target.install_unnamed(&file, content)? {

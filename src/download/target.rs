@@ -12,7 +12,7 @@ use crate::download::parent_folder::ParentFolders;
 use crate::download::save_error::SaveError;
 use crate::download::shell_command::AdvisedCommands;
 use crate::escaped::Escaped;
-use crate::jobs::{ContentInfo, Opened, StoreError};
+use crate::jobs::{ContentInfo, Opened, StoreError, StoreErrorKind};
 use crate::protocol::FileName;
 use crate::system_error::Reason;
 
@@ -159,7 +159,7 @@ impl Target {
         };
         StoreError {
             reason,
-            is_reader_gone: false,
+            kind: kind(error),
         }
     }
 
@@ -178,6 +178,15 @@ impl Target {
             }
             _ => format!("cannot write {path}: {}", Reason(error)),
         }
+    }
+}
+
+fn kind(error: &SaveError) -> StoreErrorKind {
+    match error {
+        SaveError::System(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            StoreErrorKind::NameTaken
+        }
+        _ => StoreErrorKind::Other,
     }
 }
 

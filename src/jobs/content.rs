@@ -186,8 +186,20 @@ pub struct StoredPart {
 pub struct StoreError {
     /// For people.
     pub reason: String,
+    /// What can be done about it.
+    pub kind: StoreErrorKind,
+}
+
+/// What can be done if content cannot be shown or stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoreErrorKind {
     /// The reader of the output has closed it, which is no failure of the program.
-    pub is_reader_gone: bool,
+    ReaderGone,
+    /// A file that may not be replaced has the name. Another program may have fetched the
+    /// same content meanwhile.
+    NameTaken,
+    /// Nothing, by the program.
+    Other,
 }
 
 impl fmt::Display for StoreError {

@@ -50,8 +50,8 @@ pub use choice::{Choice, ChoiceResult, Choices};
 pub use command::{COMMAND_WORDS, HELP, NOT_UTF8, PromptCommand, near_command};
 pub use connection::{JobConnection, RunsJobs};
 pub use content::{
-    ContentInfo, DiscardedContent, Opened, PartialContent, PieceSet, StoreError, StoredContent,
-    StoredPart,
+    ContentInfo, DiscardedContent, Opened, PartialContent, PieceSet, StoreError, StoreErrorKind,
+    StoredContent, StoredPart,
 };
 pub use download_status::{DownloadStatus, TransferStatus};
 pub use failure::Failure;

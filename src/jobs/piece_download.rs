@@ -96,6 +96,8 @@ pub(super) enum DownloadStep {
     /// No node lists the pieces, or none shows that its size is right: the whole content can only be
     /// fetched from one node.
     FallBack,
+    /// The content is not stored, because a file has the name by now.
+    NameTaken(StoreError),
 }
 
 impl From<JobStep> for DownloadStep {
@@ -296,7 +298,7 @@ impl PieceDownload {
             (other, _) => other,
         };
         if let Err(error) = result {
-            return self.end_not_stored(context, &error);
+            return self.end_not_stored(context, error);
         }
         let status = self.status(now);
         context.user.on_event(UserEvent::Progress {

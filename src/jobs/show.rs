@@ -1,6 +1,6 @@
 //! The job that shows the user the relay's answer to a query.
 
-use crate::jobs::content::StoreError;
+use crate::jobs::content::{StoreError, StoreErrorKind};
 use crate::jobs::failure::Failure;
 use crate::jobs::file_pattern::NameMatcher;
 use crate::jobs::file_search::FileSearch;
@@ -95,7 +95,9 @@ impl Show {
         };
         match shown {
             Ok(()) => TaskResult::Success.into(),
-            Err(error) if error.is_reader_gone => JobStep::Finish(JobResult::ReaderGone),
+            Err(error) if error.kind == StoreErrorKind::ReaderGone => {
+                JobStep::Finish(JobResult::ReaderGone)
+            }
             Err(error) => {
                 user.on_event(UserEvent::NotShown(&error));
                 TaskResult::StoreError.into()

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use crate::jobs::content::{ContentInfo, StoredContent};
+use crate::jobs::content::{ContentInfo, StoreError, StoredContent};
 use crate::jobs::ids::JobId;
 use crate::jobs::job_context::JobContext;
 use crate::jobs::job_step::JobStep;
@@ -15,6 +15,8 @@ use crate::protocol::{ContentHash, FileName};
 /// A check that goes on.
 pub(super) struct StoredCheck {
     content: ContentInfo,
+    /// Why the content could not be stored, if it was fetched before the check.
+    error: Option<StoreError>,
     /// When the next slice is read.
     pub(super) due: Instant,
 }
@@ -30,7 +32,24 @@ impl StoredCheck {
     /// A check for this content.
     pub(super) fn of(size: u64, hash: ContentHash, now: Instant) -> Self {
         let content = ContentInfo::new(size, Some(hash));
-        Self { content, due: now }
+        Self {
+            content,
+            error: None,
+            due: now,
+        }
+    }
+
+    /// A check whether the file that has taken the name has this content. If it has another
+    /// one, the job ends with `error`.
+    pub(super) fn of_taken_name(
+        (hash, size): (ContentHash, u64),
+        error: StoreError,
+        now: Instant,
+    ) -> Self {
+        Self {
+            error: Some(error),
+            ..Self::of(size, hash, now)
+        }
     }
 
     /// Reads the next slice. Returns none if the content is to be fetched.
@@ -42,17 +61,33 @@ impl StoredCheck {
     ) -> Option<JobStep> {
         match context.user.compare(job, name, &self.content) {
             Ok(StoredContent::Same) => {
+                if self.error.is_some() {
+                    context.user.discard(job);
+                }
                 let event = UserEvent::up_to_date(name, self.content.size);
                 context.user.on_event(event);
                 Some(TaskResult::Success.into())
             }
             Ok(StoredContent::Unfinished) => Some(JobStep::Wait),
-            Ok(StoredContent::Other) => None,
-            Err(error) => {
-                let error = &error;
-                context.user.on_event(UserEvent::StoreError { name, error });
-                Some(TaskResult::StoreError.into())
+            Ok(StoredContent::Other) => {
+                let error = self.error.take()?;
+                Some(end_not_stored(context, job, name, &error))
             }
+            Err(error) => Some(end_not_stored(context, job, name, &error)),
         }
     }
+}
+
+/// The content is not stored. What is there of it stays.
+fn end_not_stored(
+    context: &mut JobContext,
+    job: JobId,
+    name: &FileName<'static>,
+    error: &StoreError,
+) -> JobStep {
+    context.user.on_event(UserEvent::StoreError { name, error });
+    if let Some(part) = context.user.keep(job).stored() {
+        context.user.on_event(UserEvent::part_stored(name, &part));
+    }
+    TaskResult::StoreError.into()
 }

@@ -3,7 +3,8 @@
 use std::os::fd::OwnedFd;
 
 use crate::jobs::content::{
-    ContentInfo, DiscardedContent, Opened, PartialContent, PieceSet, StoreError, StoredContent,
+    ContentInfo, DiscardedContent, Opened, PartialContent, PieceSet, StoreError, StoreErrorKind,
+    StoredContent,
 };
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::get_command::OutputSpec;
@@ -47,7 +48,7 @@ pub trait User {
     fn set_verify(&mut self, _command: &VerifyCommand) -> Result<FilePattern, StoreError> {
         Err(StoreError {
             reason: "there are no files to check".into(),
-            is_reader_gone: false,
+            kind: StoreErrorKind::Other,
         })
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::download::{Destination, SaveOptions, Target};
 use crate::escaped::Escaped;
-use crate::jobs::{OutputSpec, StoreError};
+use crate::jobs::{OutputSpec, StoreError, StoreErrorKind};
 use crate::system_error::Reason;
 
 /// The destination that a command names. A missing folder is created on request only. With
@@ -22,7 +22,7 @@ pub(super) fn destination(
         );
         return Err(StoreError {
             reason,
-            is_reader_gone: false,
+            kind: StoreErrorKind::Other,
         });
     }
     let target = match output.is_folder {
@@ -62,6 +62,6 @@ fn create_folder(output: &OutputSpec) -> Result<(), StoreError> {
     };
     Err(StoreError {
         reason,
-        is_reader_gone: false,
+        kind: StoreErrorKind::Other,
     })
 }

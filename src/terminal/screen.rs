@@ -11,7 +11,8 @@ use crate::byte_size::ByteSize;
 use crate::download::{self, AdvisedCommands, Destination, FileWriter, SaveOptions};
 use crate::jobs::{
     ContentInfo, DiscardedContent, FilePattern, JobId, Listing, Opened, OutputSpec, PartialContent,
-    PieceSet, PromptKind, StoreError, StoredContent, User, UserEvent, VerifyCommand,
+    PieceSet, PromptKind, StoreError, StoreErrorKind, StoredContent, User, UserEvent,
+    VerifyCommand,
 };
 use crate::limits::RateLimits;
 use crate::protocol::{FileName, PieceValue};
@@ -230,7 +231,7 @@ impl User for Screen {
         let target = download::verify_target(command, commands);
         let (pattern, target) = target.map_err(|reason| StoreError {
             reason,
-            is_reader_gone: false,
+            kind: StoreErrorKind::Other,
         })?;
         let destination = Destination::save(target, SaveOptions::default());
         self.usual = Some(std::mem::replace(&mut self.destination, destination));

@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 
 use peerline::jobs::{
     ContentInfo, DiscardedContent, JobId, Listing, Opened, PartialContent, PieceSet, PromptKind,
-    Selection, StoreError, StoredPart, User, UserEvent,
+    Selection, StoreError, StoreErrorKind, StoredPart, User, UserEvent,
 };
 use peerline::protocol::{ContentHash, FileName, PieceValue};
 
@@ -74,7 +74,10 @@ impl RecordingUser {
         match self.failing_call {
             Some(failing) if failing == call => Err(StoreError {
                 reason: "the disk is full".into(),
-                is_reader_gone: call == FailingCall::Reader,
+                kind: match call {
+                    FailingCall::Reader => StoreErrorKind::ReaderGone,
+                    _ => StoreErrorKind::Other,
+                },
             }),
             _ => Ok(()),
         }

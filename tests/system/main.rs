@@ -116,6 +116,7 @@ mod registry_network;
 mod relay_digests;
 mod relays;
 mod resume;
+mod same_target;
 mod sandbox;
 mod save;
 mod service;

@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
-use crate::jobs::attempt::AttemptResult;
+use crate::jobs::attempt::{Attempt, AttemptResult};
 use crate::jobs::candidate::Candidate;
-use crate::jobs::content::{DiscardedContent, StoreError};
+use crate::jobs::content::{DiscardedContent, StoreError, StoreErrorKind};
 use crate::jobs::failure::Failure;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::ids::RequestId;
 use crate::jobs::job_context::JobContext;
 use crate::jobs::job_step::{JobResult, JobStep};
+use crate::jobs::stored_check::StoredCheck;
 use crate::jobs::task_result::TaskResult;
 use crate::jobs::user_event::UserEvent;
 use crate::session::requests::ResponsePart;
@@ -88,19 +89,7 @@ impl Fetch {
                 return self.try_next(context, now);
             }
             AttemptResult::NotStored(error) => {
-                let (_, part) = attempt.discard(&mut **user);
-                if error.is_reader_gone {
-                    return JobStep::Finish(JobResult::ReaderGone);
-                }
-                let name = &self.name;
-                user.on_event(UserEvent::StoreError {
-                    name,
-                    error: &error,
-                });
-                if let Some(part) = &part {
-                    user.on_event(UserEvent::part_stored(name, part));
-                }
-                return TaskResult::StoreError.into();
+                return self.on_not_stored(context, &attempt, error, now);
             }
             AttemptResult::Failed(failure) => failure,
         };
@@ -109,6 +98,32 @@ impl Fetch {
             (discarded, self.stored_part) = attempt.discard(&mut **user);
         }
         self.on_failure(context, attempt.candidate, size, failure, &discarded, now)
+    }
+
+    /// The content that an attempt has brought cannot be stored.
+    fn on_not_stored(
+        &mut self,
+        context: &mut JobContext,
+        attempt: &Attempt,
+        error: StoreError,
+        now: Instant,
+    ) -> JobStep {
+        if let (Some(hash), StoreErrorKind::NameTaken) = (attempt.candidate.hash, error.kind) {
+            let content = (hash, attempt.size);
+            self.check = Some(StoredCheck::of_taken_name(content, error, now));
+            return JobStep::Wait;
+        }
+        let (name, user) = (&self.name, &mut *context.user);
+        let (_, part) = attempt.discard(user);
+        if error.kind == StoreErrorKind::ReaderGone {
+            return JobStep::Finish(JobResult::ReaderGone);
+        }
+        let error = &error;
+        user.on_event(UserEvent::StoreError { name, error });
+        if let Some(part) = &part {
+            user.on_event(UserEvent::part_stored(name, part));
+        }
+        TaskResult::StoreError.into()
     }
 
     /// A node has not sent the file.

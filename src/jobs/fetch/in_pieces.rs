@@ -9,6 +9,7 @@ use crate::jobs::fetch::Fetch;
 use crate::jobs::job_context::JobContext;
 use crate::jobs::job_step::JobStep;
 use crate::jobs::piece_download::{DownloadStep, PieceDownload};
+use crate::jobs::stored_check::StoredCheck;
 use crate::protocol::{ContentHash, PieceLayout};
 
 /// The most sizes of one content that are tried. Only one of them can be right.
@@ -81,7 +82,12 @@ impl Fetch {
     ) -> JobStep {
         match (step, &self.download) {
             (DownloadStep::Job(step), _) => step,
-            (DownloadStep::FallBack, None) => JobStep::Wait,
+            (DownloadStep::NameTaken(error), Some(download)) => {
+                let check = StoredCheck::of_taken_name(download.content(), error, now);
+                (self.check, self.download) = (Some(check), None);
+                JobStep::Wait
+            }
+            (DownloadStep::FallBack | DownloadStep::NameTaken(_), None) => JobStep::Wait,
             (DownloadStep::FallBack, Some(download)) => {
                 let useless: Vec<_> = download.useless_nodes().collect();
                 let (failures, has_wrong_content) = download.failures();

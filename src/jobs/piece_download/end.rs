@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::jobs::content::StoreError;
+use crate::jobs::content::{StoreError, StoreErrorKind};
 use crate::jobs::failure::Failure;
 use crate::jobs::job_context::JobContext;
 use crate::jobs::job_step::{JobResult, JobStep};
@@ -42,7 +42,7 @@ impl PieceDownload {
             return self.fall_back(context);
         }
         if let Err(error) = self.take_checked(context, now) {
-            return self.end_not_stored(context, &error);
+            return self.end_not_stored(context, error);
         }
         if !self.values.is_empty() && self.pieces.is_complete() {
             return self.end_complete(context, now);
@@ -220,7 +220,7 @@ impl PieceDownload {
 
     fn end_complete(&mut self, context: &mut JobContext, now: Instant) -> DownloadStep {
         if let Err(error) = context.user.commit(self.job, &self.info) {
-            return self.end_not_stored(context, &error);
+            return self.end_not_stored(context, error);
         }
         let sources = self.sources.all.iter();
         let best = sources.clone().max_by_key(|source| source.bytes);
@@ -264,13 +264,18 @@ impl PieceDownload {
     pub(super) fn end_not_stored(
         &mut self,
         context: &mut JobContext,
-        error: &StoreError,
+        error: StoreError,
     ) -> DownloadStep {
+        if error.kind == StoreErrorKind::NameTaken {
+            self.cancel_requests(context);
+            return DownloadStep::NameTaken(error);
+        }
         let (name, user) = (&self.name, &mut context.user);
-        if error.is_reader_gone {
+        if error.kind == StoreErrorKind::ReaderGone {
             user.discard(self.job);
             return JobStep::Finish(JobResult::ReaderGone).into();
         }
+        let error = &error;
         user.on_event(UserEvent::StoreError { name, error });
         if let Some(part) = user.keep(self.job).stored() {
             user.on_event(UserEvent::part_stored(name, &part));

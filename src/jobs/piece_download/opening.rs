@@ -99,10 +99,10 @@ impl PieceDownload {
             Ok(Opened::InOrder) => self.in_order = Some(OrderedOutput::default()),
             Ok(Opened::Part { pieces, unchecked }) => {
                 if let Err(error) = self.resume(context, &pieces, &unchecked, now) {
-                    return self.end_not_stored(context, &error);
+                    return self.end_not_stored(context, error);
                 }
             }
-            Err(error) => return self.end_not_stored(context, &error),
+            Err(error) => return self.end_not_stored(context, error),
         }
         context.partial_revision += 1;
         let request = Request::Stat(self.name.clone());

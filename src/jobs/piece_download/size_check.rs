@@ -42,11 +42,16 @@ impl PieceDownload {
 
     /// No node has shown that its size is right: stops all requests.
     pub(super) fn fall_back(&mut self, context: &mut JobContext) -> DownloadStep {
+        self.cancel_requests(context);
+        DownloadStep::FallBack
+    }
+
+    /// No content is awaited any longer.
+    pub(super) fn cancel_requests(&mut self, context: &mut JobContext) {
         let transfers = self.transfers.drain(..).map(|transfer| transfer.id);
         context.cancelled.extend(transfers);
         context
             .cancelled
             .extend(self.lists.drain(..).map(|list| list.id));
-        DownloadStep::FallBack
     }
 }
