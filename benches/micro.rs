@@ -169,6 +169,7 @@ impl RelayBench {
                 all_bytes: 1 << 30,
             },
             message_rate: 50,
+            message_rate_per_address: 200,
             trust: Trust::new(Vec::new()),
             certificates: None,
             http: HttpSettings::default(),

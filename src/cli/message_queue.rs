@@ -137,7 +137,7 @@ mod tests {
                         from,
                         text: text.clone(),
                     },
-                )
+                );
             });
             queue.dropped
         };
