@@ -48,6 +48,7 @@ fn get_saves_where_the_command_says_and_otherwise_into_the_share() {
         ("get b.txt -o -", "a node prints no contents"),
         ("get docs/ --restart", "need -o FILE or -d DIR"),
         ("get docs/ --wait 5", "are flags of the client's get"),
+        ("verify b.txt", "verify is a command of peer-client"),
     ] {
         node.enter(line);
         node.log_until(reason);
