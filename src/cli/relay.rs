@@ -153,15 +153,19 @@ impl DirectoryArgs {
     /// The most memory that the relay needs, as a text for people.
     fn memory(&self, limits: &Limits) -> String {
         const MIB: u64 = 1 << 20;
-        let directory = self.max_nodes as u64 * (BYTES_PER_NODE + BYTES_PER_KEY)
-            + self.max_shared_in_all * BYTES_PER_FILE
-            + self.max_shared_bytes_in_all;
+        // A limit may be as good as none: the figure must not wrap around.
+        let nodes = (self.max_nodes as u64).saturating_mul(BYTES_PER_NODE + BYTES_PER_KEY);
+        let files = self.max_shared_in_all.saturating_mul(BYTES_PER_FILE);
+        let directory = nodes
+            .saturating_add(files)
+            .saturating_add(self.max_shared_bytes_in_all);
         let queued = limits.max_queue_total as u64;
         let connection = (SERVER_READ_SIZE + limits.max_line.max(limits.max_head)) / 1024;
         format!(
             "at most about {} MiB of memory: {} for nodes and files, {} for queued data; \
-             each connection adds at most {connection} KiB, usually less than 1",
-            (directory + queued) / MIB,
+             beside its queued data, each connection adds at most {connection} KiB, \
+             usually less than 1",
+            directory.saturating_add(queued) / MIB,
             directory / MIB,
             queued / MIB,
         )

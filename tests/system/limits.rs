@@ -188,6 +188,28 @@ fn max_nodes_refuses_new_nodes_and_keeps_old_ones() {
     assert_eq!(without_epochs(&registered), "OK 60 127.0.0.1 3 0");
 }
 
+/// The largest number stands for no limit.
+#[test]
+fn the_announced_memory_does_not_wrap_around() {
+    let most = "limits: at most about 17592186044415 MiB of memory: ";
+    for flag in [
+        "--max-nodes",
+        "--max-shared-in-all",
+        "--max-shared-bytes-in-all",
+        "--max-queue-total",
+    ] {
+        let args = [
+            flag,
+            "18446744073709551615",
+            "--max-queue",
+            "18446744073709551615",
+        ];
+        let relay = relay(&args);
+        assert!(relay.log_until("queued data").contains(most), "{flag}");
+        assert_eq!(ask(relay.address(), b"PING\n"), "PONG\n");
+    }
+}
+
 #[test]
 fn max_files_limits_the_list_but_not_get() {
     let share = folder(&[("a", b"a"), ("b", b"b"), ("c", b"c")]);

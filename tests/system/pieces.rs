@@ -72,6 +72,12 @@ impl Swarm {
 }
 
 #[test]
+fn any_number_of_connections_may_be_allowed() {
+    let swarm = Swarm::new(3 * MIB, &[Fault::None]);
+    swarm.save(&["--connections", "9223372036854775808"]);
+}
+
+#[test]
 fn all_holders_share_the_work() {
     let swarm = Swarm::new(20 * MIB + 1, &[Fault::None; 3]);
     // On a busy machine the last pieces would be requested twice.

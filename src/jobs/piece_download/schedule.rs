@@ -153,7 +153,7 @@ impl PieceDownload {
             true => 1,
             false => REQUESTS_PER_CONNECTION,
         };
-        let max = requests * context.limits.connections;
+        let max = context.limits.connections.saturating_mul(requests);
         let usable = self.usable().map(|index| (self.load(index), index));
         usable.filter(|(load, _)| *load < max).collect()
     }
