@@ -1,6 +1,5 @@
 //! The flags that say who may use a server.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use crate::logging::OPERATOR;
 use crate::quantity::integer;
 use crate::session::{AccessSettings, IdRules};
 use crate::system_error::Reason;
-use crate::tls::{Certificates, IdList, IdentityFile, TlsMode};
+use crate::tls::{Certificates, IdList, IdentityFile, TlsMode, read_option_file};
 
 /// What a client shows to servers.
 #[derive(clap::Args)]
@@ -152,6 +151,8 @@ impl AccessArgs {
 /// Reads a list of ids.
 fn read_ids(path: &Path) -> Result<IdList, String> {
     let name = path.display();
-    let text = fs::read_to_string(path).map_err(|error| format!("{name}: {}", Reason(&error)))?;
+    let content = read_option_file(path);
+    let content = content.map_err(|error| format!("{name}: {}", Reason(&error)))?;
+    let text = String::from_utf8(content).map_err(|_| format!("{name}: not UTF-8"))?;
     IdList::parse(&text).map_err(|error| format!("{name}: {error}"))
 }

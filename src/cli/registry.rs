@@ -13,7 +13,7 @@ use crate::registry::{
 use crate::relay::Relay;
 use crate::relay::shared_directory::RegistryUpdate;
 use crate::system_error::Reason;
-use crate::tls::read_private_file;
+use crate::tls::{read_option_file, read_private_file};
 
 /// The longest password, in bytes.
 const MAX_PASSWORD: usize = 4096;
@@ -65,7 +65,7 @@ impl RegistryArgs {
         let is_encrypted = matches!(address.host, RegistryHost::Tcp(_, _, true));
         let tls = match (&self.registry_ca, is_encrypted) {
             (Some(file), true) => {
-                let pem = std::fs::read(file).map_err(|error| refused(file, Reason(&error)))?;
+                let pem = read_option_file(file).map_err(|error| refused(file, Reason(&error)))?;
                 Some(trust_authorities(&pem).map_err(|reason| refused(file, reason))?)
             }
             (None, true) => {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::system_error::Reason;
 use crate::tls::identity::Identity;
-use crate::tls::state_file::{self, StateFileError, open, read};
+use crate::tls::state_file::{self, StateFileError, open, read, read_option_file};
 
 /// The file in which a program keeps its own key and certificate.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ pub fn read_identity(key: &Path, certificates: &Path) -> Result<Identity, StateF
     let refused = |path: &Path, reason| StateFileError::Refused(path.to_owned(), reason);
     // Some systems let a group of services read keys.
     let key_content = read_private_file(key, 0o007).map_err(|reason| refused(key, reason))?;
-    let content = open(certificates).and_then(read);
+    let content = read_option_file(certificates);
     let content = content.map_err(|error| refused(certificates, Reason(&error).to_string()))?;
     let identity = Identity::from_pem(&key_content, &content);
     identity.map_err(|reason| match reason {
@@ -92,11 +92,7 @@ pub fn read_identity(key: &Path, certificates: &Path) -> Result<Identity, StateF
 pub fn read_private_file(path: &Path, forbidden: u32) -> Result<Vec<u8>, String> {
     let reason = |error: io::Error| Reason(&error).to_string();
     let file = open(path).map_err(reason)?;
-    let status = file.metadata().map_err(reason)?;
-    if !status.is_file() {
-        return Err("not a regular file".to_owned());
-    }
-    let mode = status.mode() & 0o777;
+    let mode = file.metadata().map_err(reason)?.mode() & 0o777;
     if mode & forbidden != 0 {
         let path = path.display();
         return Err(format!(

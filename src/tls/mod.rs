@@ -28,4 +28,4 @@ pub use key_id::KeyId;
 pub use known_relays::{KnownKeys, KnownRelays, KnownRelaysWorker};
 pub use mode::TlsMode;
 pub use relay_trust::RelayTrust;
-pub use state_file::StateFileError;
+pub use state_file::{StateFileError, read_option_file};

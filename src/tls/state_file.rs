@@ -1,4 +1,5 @@
-//! Files in the user's state folder: made for their owner alone, and never half written.
+//! Files in the user's state folder, made for their owner alone, and never half written; and
+//! files that the command line names. They are read up to a limit.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -10,7 +11,7 @@ use rustix::fs::OFlags;
 
 use crate::system_error::Reason;
 
-/// The most bytes that are read from a file.
+/// The most bytes that are read from a file: for lists of ids, some 20,000.
 const MAX_SIZE: u64 = 1024 * 1024;
 
 /// Why a file is of no use.
@@ -22,12 +23,24 @@ pub enum StateFileError {
     Refused(PathBuf, String),
 }
 
-/// Opens a file to read it, and does not wait for the writer of a FIFO.
+/// Opens a regular file to read it. The open does not wait for the writer of a FIFO.
 pub(super) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("not a regular file")),
+    }
+}
+
+/// Reads a file that the command line names.
+///
+/// # Errors
+/// The file cannot be read, is no regular file, or is too large.
+pub fn read_option_file(path: &Path) -> io::Result<Vec<u8>> {
+    read(open(path)?)
 }
 
 pub(super) fn read(file: File) -> io::Result<Vec<u8>> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use peerline::tls::Identity;
+use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::Signal;
 
 use crate::support::{
@@ -190,6 +191,39 @@ fn lists_are_read_again_and_a_damaged_one_changes_nothing() {
         "{}",
         output.stderr
     );
+}
+
+/// A list that never ends, and one that never begins.
+#[test]
+fn a_list_is_a_regular_file_of_limited_size() {
+    let lists = Lists::new(&[]);
+    let fifo = lists.path("fifo");
+    mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).expect("a FIFO");
+    lists.write_text("large", &"# comment\n".repeat(110_000));
+    lists.write_text("small", &"# comment\n".repeat(90_000));
+    for (file, reason) in [
+        (lists.flag("large").as_str(), "larger than 1 MiB"),
+        (&lists.flag("fifo"), "not a regular file"),
+        ("/dev/zero", "not a regular file"),
+    ] {
+        let message = format!("{file}: {reason}");
+        for flag in ["--allow-ids", "--deny-ids"] {
+            let relay = relay_command(&[flag, file]);
+            assert!(run(relay, b"").expect_code(11).stderr.contains(&message));
+        }
+        let address = "127.0.0.1:9".parse().expect("an address");
+        let client = client_command(address, &["ls", "--allow-ids", file]);
+        assert!(run(client, b"").expect_code(11).stderr.contains(&message));
+        let registry = [
+            "--registry",
+            "rediss://127.0.0.1:9/0",
+            "--registry-ca",
+            file,
+        ];
+        let relay = run(relay_command(&registry), b"").expect_code(2);
+        assert!(relay.stderr.contains(&message), "{}", relay.stderr);
+    }
+    relay(&["--allow-ids", &lists.flag("small")]);
 }
 
 #[test]
