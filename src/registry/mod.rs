@@ -19,6 +19,7 @@
 
 mod address;
 mod connection;
+mod foreign_keys;
 mod loader;
 mod reader;
 mod reader_request;

@@ -206,6 +206,14 @@ impl RespValue {
         }
     }
 
+    /// The text of the error, if it is one.
+    pub(super) fn error(&self) -> Option<&str> {
+        match self {
+            Self::Error(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The values of the list, if it is one.
     pub(super) fn list(self) -> Option<Vec<Self>> {
         match self {

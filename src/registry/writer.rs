@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::protocol::NodeAddress;
 use crate::registry::connection::{EngineConnection, EngineError};
+use crate::registry::foreign_keys::delete_foreign_keys;
 use crate::registry::reader_request::ReaderRequest;
 use crate::registry::record_expiry::expire_rests;
 use crate::registry::resp::{Commands, RespValue};
@@ -149,15 +150,17 @@ fn publish(
                 ));
             }
         };
-        if let Some(RespValue::Error(text)) = results
-            .iter()
-            .find(|result| matches!(result, RespValue::Error(_)))
-        {
-            return Err(EngineError::Refused(text.clone()));
-        }
         let is_missing = |at: &usize| results.get(*at) == Some(&RespValue::Integer(0));
         let nodes = checks.into_iter().filter(|(at, _)| is_missing(at));
-        let nodes: Vec<NodeAddress> = nodes.map(|(_, node)| node).collect();
+        let mut nodes: Vec<NodeAddress> = nodes.map(|(_, node)| node).collect();
+        if let Some(error) = results.iter().find_map(RespValue::error) {
+            let foreign = delete_foreign_keys(connection, batch)?;
+            // The last command is the one that tells the other relays.
+            if foreign.is_empty() || results.last().is_some_and(|last| last.error().is_some()) {
+                return Err(EngineError::Refused(error.to_owned()));
+            }
+            nodes.extend(foreign);
+        }
         if !nodes.is_empty() {
             missing.push(MissingRecords {
                 origin: batch.origin,

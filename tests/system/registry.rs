@@ -572,7 +572,14 @@ fn values_that_no_relay_wrote_are_refused() {
     wait_for(&a, "FIND ok", "HOLDERS 1\n192.0.2.3 1 1 -\n");
     eventually("all are counted", || a.stat("registry_rejected") >= 6);
     assert_eq!(a.stat("registry_connected"), 1);
-    // A key of another type stops the relay from publishing, and it says so.
+    // Such a record of one of its nodes is deleted, and published again.
+    let mut node = Nc::connect(a.address());
+    assert!(node.ask("REGISTER * 9002").starts_with("OK"));
+    put(&["SET", "peerline:node:127.0.0.1 9002", "a text"]);
+    assert_eq!(node.ask("SHARE 1 - again"), "OK");
+    let b = relay_of(&engine, &[]);
+    wait_for(&b, "FIND again", "HOLDERS 1\n127.0.0.1 9002 1 -\n");
+    // A stream of another type stops the relay from publishing, and it says so.
     put(&["DEL", "peerline:changes"]);
     put(&["SET", "peerline:changes", "a text"]);
     a.log_until("cut off: the registry refused the command: WRONGTYPE");
