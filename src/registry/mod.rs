@@ -19,6 +19,7 @@
 
 mod address;
 mod connection;
+mod entry_id;
 mod foreign_keys;
 mod loader;
 mod reader;

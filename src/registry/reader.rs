@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::registry::connection::{EngineConnection, EngineError, RegistryAccess};
+use crate::registry::entry_id::EntryId;
 use crate::registry::loader::{OnUpdate, load_listeners, load_nodes, load_records};
 use crate::registry::reader_request::ReaderRequest;
 use crate::registry::resp::{Commands, RespValue};
@@ -185,9 +186,10 @@ impl RegistryClient {
         let origin = InstanceId(fastrand::u64(1..));
         let is_other_database = self.generation.is_some_and(|last| last != generation);
         self.generation = Some(generation);
+        let last_entry = EntryId::parse(position.as_bytes()).unwrap_or_default();
         let _ = self
             .writer_sender
-            .send(WriterRequest::Connect(origin, writer));
+            .send(WriterRequest::Connect(origin, writer, last_entry));
         self.reported.clear();
         on_update(RegistryUpdate::Connected {
             origin,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::protocol::NodeAddress;
 use crate::registry::connection::{EngineConnection, EngineError};
+use crate::registry::entry_id::EntryId;
 use crate::registry::foreign_keys::delete_foreign_keys;
 use crate::registry::reader_request::ReaderRequest;
 use crate::registry::record_expiry::expire_rests;
@@ -30,8 +31,8 @@ const LISTENERS_INTERVAL: Duration = Duration::from_secs(3);
 pub(super) enum WriterRequest {
     /// Publish, if the connection is still the one of the batch.
     Publish(RegistryBatch),
-    /// Use this connection from now on.
-    Connect(InstanceId, EngineConnection),
+    /// Use this connection from now on, on which others read the stream from this entry on.
+    Connect(InstanceId, EngineConnection, EntryId),
 }
 
 /// The state of the thread.
@@ -40,6 +41,8 @@ pub(super) struct Writer {
     /// Reports failures and lost records.
     reports: Sender<ReaderRequest>,
     connection: Option<(InstanceId, EngineConnection)>,
+    /// The last entry of the stream.
+    last_entry: EntryId,
     listeners_renewed: Option<Instant>,
 }
 
@@ -49,6 +52,7 @@ impl Writer {
             requests,
             reports,
             connection: None,
+            last_entry: EntryId::default(),
             listeners_renewed: None,
         }
     }
@@ -76,8 +80,9 @@ impl Writer {
     fn take(&mut self, request: WriterRequest, batches: &mut Vec<RegistryBatch>) {
         match request {
             WriterRequest::Publish(batch) => batches.push(batch),
-            WriterRequest::Connect(origin, connection) => {
+            WriterRequest::Connect(origin, connection, last_entry) => {
                 self.connection = Some((origin, connection));
+                self.last_entry = last_entry;
                 self.listeners_renewed = None;
             }
         }
@@ -97,8 +102,10 @@ impl Writer {
         if renews_listeners {
             self.listeners_renewed = Some(Instant::now());
         }
-        let published =
-            EngineError::catch_panic(|| publish(connection, &batches, renews_listeners));
+        let last_entry = &mut self.last_entry;
+        let published = EngineError::catch_panic(|| {
+            publish(connection, &batches, renews_listeners, last_entry)
+        });
         // Without a reader, the relay has gone.
         match published {
             Ok(missing) => missing.into_iter().for_each(|records| {
@@ -118,6 +125,7 @@ fn publish(
     connection: &mut EngineConnection,
     batches: &[RegistryBatch],
     renews_listeners: bool,
+    last_entry: &mut EntryId,
 ) -> Result<Vec<MissingRecords>, EngineError> {
     let mut commands = Commands::default();
     // For each batch, the nodes whose record is checked by these commands of it.
@@ -160,6 +168,15 @@ fn publish(
                 return Err(EngineError::Refused(error.to_owned()));
             }
             nodes.extend(foreign);
+        }
+        if let Some(RespValue::Text(id)) = results.last()
+            && let Some(entry) = EntryId::parse(id)
+        {
+            // Nobody would read it: all wait for entries after the last one.
+            if entry <= *last_entry {
+                return Err(EngineError::Reconnect("the stream of changes was emptied"));
+            }
+            *last_entry = entry;
         }
         if !nodes.is_empty() {
             missing.push(MissingRecords {
@@ -281,7 +298,12 @@ mod tests {
             number: 7,
             text: b"NODE 192.0.2.1 9000\nSHARE 1 - one\n".into(),
         };
-        let missing = publish(&mut engine.connection, &[batch], false);
+        let missing = publish(
+            &mut engine.connection,
+            &[batch],
+            false,
+            &mut EntryId::default(),
+        );
         let missing = missing.expect("the engine answers");
         assert_eq!((missing.len(), missing[0].number), (1, 7));
         assert_eq!(missing[0].nodes[0].to_string(), "192.0.2.1 9000");
@@ -305,7 +327,11 @@ mod tests {
             };
             let error = "the writer is there";
             requests
-                .send(WriterRequest::Connect(origin, connection))
+                .send(WriterRequest::Connect(
+                    origin,
+                    connection,
+                    EntryId::default(),
+                ))
                 .expect(error);
             requests.send(WriterRequest::Publish(batch)).expect(error);
             match reports.recv() {

@@ -586,6 +586,38 @@ fn values_that_no_relay_wrote_are_refused() {
     tell(&a, "REGISTER * 9001\n");
 }
 
+/// Regression: changes had lower numbers than those that the relays had read, and nobody read them.
+#[test]
+fn a_stream_that_begins_anew_with_an_older_time_is_noticed() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    // An engine whose clock was ahead.
+    let entry = "99999999999999-0";
+    engine.command(&[
+        "XADD",
+        "peerline:changes",
+        entry,
+        "o",
+        "x",
+        "n",
+        "1",
+        "c",
+        "y",
+    ]);
+    let [a, b] = two_relays(&engine, &[]);
+    engine.command(&["DEL", "peerline:changes"]);
+    let mut node = Nc::connect(a.address());
+    assert!(node.ask("REGISTER * 9001").starts_with("OK"));
+    assert_eq!(node.ask("SHARE 1 - file"), "OK");
+    a.log_until("cut off: the stream of changes was emptied");
+    // The other relay notices when it has something to say itself.
+    tell(&b, "REGISTER * 9002\n");
+    b.log_until("cut off: the stream of changes was emptied");
+    wait_for(&b, "FIND file", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
+    wait_for(&a, "LIST", "NODES 2\n127.0.0.1 9001\n127.0.0.1 9002\n");
+}
+
 #[test]
 fn messages_reach_listeners_at_other_relays() {
     let Some(mut engine) = Engine::start(&[]) else {
