@@ -282,6 +282,7 @@ impl PieceDownload {
         let offset = start + transfer.received;
         transfer.last_input = now;
         transfer.received += bytes.len() as u64;
+        self.sources.all[transfer.source].received += bytes.len() as u64;
         transfer.hasher.update(bytes);
         self.is_plain |= !context.is_encrypted;
         let written = match &mut transfer.place {

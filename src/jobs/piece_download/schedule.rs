@@ -57,6 +57,7 @@ impl PieceDownload {
             false => self.failures,
         };
         let may_add = useless < context.limits.max_failures;
+        self.check_rates(context, now);
         self.sources.refill(may_add, needs_list, now);
         match needs_list {
             true if may_add => return self.request_list(context, now),
@@ -120,8 +121,29 @@ impl PieceDownload {
         let list = self.values.is_empty().then_some(self.next_list).flatten();
         let duplicates = self.duplicates(context).into_iter();
         let duplicate = duplicates.map(|duplicate| duplicate.due).min();
-        let dues = [retry, list, duplicate, self.limited_until];
+        let check = self.next_rate_check(context);
+        let dues = [retry, list, duplicate, self.limited_until, check];
         dues.into_iter().flatten().min()
+    }
+
+    /// Checks which of the nodes that were asked are slow: others are used beside them.
+    fn check_rates(&mut self, context: &JobContext, now: Instant) {
+        // What our own limit delays is not slow.
+        if context.limits.lowest_rate.is_none() {
+            let interval = context.limits.try_delay * STALL_DELAY;
+            let asked: BTreeSet<usize> = self.transfers.iter().map(|other| other.source).collect();
+            for source in asked {
+                self.sources.all[source].check_rate(now, interval);
+            }
+        }
+    }
+
+    fn next_rate_check(&self, context: &JobContext) -> Option<Instant> {
+        let asked = self.transfers.iter().map(|other| other.source);
+        let checks = asked.filter_map(|source| self.sources.all[source].next_rate_check());
+        checks
+            .min()
+            .filter(|_| context.limits.lowest_rate.is_none())
     }
 
     /// Requests the list of pieces from the next node, if no other node is about to send
@@ -221,7 +243,9 @@ impl PieceDownload {
         let is_better = |other: &Transfer| {
             bytes(source) > 0 && bytes(source) >= bytes(other.source).saturating_mul(BETTER_FACTOR)
         };
-        let is_possible = self.is_lonely(piece) || requests().all(is_better);
+        let is_slow = |other: &Transfer| self.sources.all[other.source].is_slow;
+        let is_possible =
+            self.is_lonely(piece) || requests().all(|other| is_better(other) || is_slow(other));
         is_possible.then_some(Duplicate {
             due: requests()
                 .map(|other| self.duplicate_due(other, context))
@@ -332,6 +356,10 @@ impl PieceDownload {
             hash: MaybeHash(Some(self.hash)),
             name: self.name.clone(),
         };
+        if self.load(source) == 0 {
+            let due = now + context.limits.try_delay * STALL_DELAY;
+            self.sources.all[source].start_rate_check(due);
+        }
         self.transfers.push(Transfer {
             id: context.request(self.job, node, request, true),
             source,

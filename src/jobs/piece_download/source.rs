@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::jobs::content::PieceSet;
 use crate::jobs::ids::RequestId;
-use crate::protocol::NodeAddress;
+use crate::protocol::{NodeAddress, address_group};
 
 /// How often a node may fail in a row before it is given up.
 const MAX_FAILURES: u32 = 4;
@@ -16,6 +16,13 @@ const MAX_OTHER_SECRETS: u32 = 8;
 
 /// The most nodes that one download knows. The relay may name many more.
 const MAX_KNOWN: usize = 1000;
+
+/// A node that sends fewer bytes than these in the time of a check is slow: another one may be used
+/// beside it.
+const SLOW_BYTES: u64 = 64 * 1024;
+
+/// The most slow nodes that others are used beside, for each place of a node.
+const SLOW_PER_PLACE: usize = 3;
 
 /// A node that has the content.
 pub(super) struct Source {
@@ -40,6 +47,12 @@ pub(super) struct Source {
     pub(super) has_failed: bool,
     /// The bytes of the right pieces that it has sent.
     pub(super) bytes: u64,
+    /// All bytes of pieces that it has sent.
+    pub(super) received: u64,
+    /// When it is checked whether it is slow, and what it had sent at the last check.
+    rate_check: Option<(Instant, u64)>,
+    /// It has sent little of what it was asked for.
+    pub(super) is_slow: bool,
 }
 
 /// What a node has of a content that it is still fetching itself.
@@ -80,6 +93,29 @@ impl Source {
             has_sent: false,
             has_failed: false,
             bytes: 0,
+            received: 0,
+            rate_check: None,
+            is_slow: false,
+        }
+    }
+
+    /// It is asked for a first piece. At this time it is checked what it has sent.
+    pub(super) fn start_rate_check(&mut self, due: Instant) {
+        self.rate_check = Some((due, self.received));
+    }
+
+    /// When [`Source::check_rate`] is due.
+    pub(super) fn next_rate_check(&self) -> Option<Instant> {
+        self.rate_check.map(|(due, _)| due)
+    }
+
+    /// Checks whether it is slow, if that is due. The next check is an `interval` later.
+    pub(super) fn check_rate(&mut self, now: Instant, interval: Duration) {
+        if let Some((due, before)) = self.rate_check
+            && due <= now
+        {
+            self.is_slow = self.received - before < SLOW_BYTES;
+            self.start_rate_check(now + interval);
         }
     }
 
@@ -175,17 +211,35 @@ impl Sources {
                 source.state = SourceState::Ready;
             }
         }
+        let slow = self.all.iter().filter(|source| source.is_slow).count();
+        let max = self
+            .max
+            .saturating_add(slow.min(self.max.saturating_mul(SLOW_PER_PLACE)));
         let mut in_use = self.in_use();
         if needs_list {
             in_use -= self.without_list();
         }
         while may_add
-            && in_use < self.max
-            && let Some(node) = self.spare.pop_front()
+            && in_use < max
+            && let Some(node) = self.take_spare()
         {
             self.all.push(Source::new(node));
             in_use += 1;
         }
+    }
+
+    /// The next spare node, of those at addresses of which the fewest nodes are in use: many nodes
+    /// at one address must not take all places.
+    fn take_spare(&mut self) -> Option<NodeAddress> {
+        let group = |node: NodeAddress| address_group(node.ip());
+        let in_use = |spare: NodeAddress| {
+            let all = self.all.iter().filter(|source| source.is_in_use());
+            all.filter(|source| group(source.node) == group(spare))
+                .count()
+        };
+        let spare = self.spare.iter().enumerate();
+        let (next, _) = spare.min_by_key(|(_, spare)| in_use(**spare))?;
+        self.spare.remove(next)
     }
 
     /// Adds nodes that hold the content now, and tries those again that were given up, if they
