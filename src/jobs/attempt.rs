@@ -1,6 +1,6 @@
 //! The attempt to fetch a file from one node, which answers `GET`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
 use crate::jobs::candidate::Candidate;
@@ -10,6 +10,7 @@ use crate::jobs::content::{
 use crate::jobs::download_status::TransferStatus;
 use crate::jobs::failure::Failure;
 use crate::jobs::ids::{JobId, RequestId};
+use crate::jobs::slow_node;
 use crate::jobs::user::User;
 use crate::jobs::user_event::UserEvent;
 use crate::protocol::{ContentHash, FileName, PieceLayout, Reply};
@@ -85,6 +86,11 @@ impl Attempt {
             is_stored: false,
             is_encrypted: false,
         }
+    }
+
+    /// When the node is slow, if nothing more comes.
+    pub(super) fn slow_at(&self, delay: Duration) -> Instant {
+        slow_node::slow_at(self.started, self.received, delay)
     }
 
     /// Reads a part of the node's response. Returns the result once it is known.

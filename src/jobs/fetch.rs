@@ -319,9 +319,11 @@ impl Fetch {
         let Some(index) = open.position(|attempt| attempt.id == id) else {
             return Ok(JobStep::Wait);
         };
+        let patience_end = self.patience_end(context);
         if let Some(due) = &mut self.next_try {
             // This node is not silent.
-            *due = (*due).max(now + context.limits.try_delay);
+            let next = now + context.limits.try_delay;
+            *due = (*due).max(patience_end.map_or(next, |end| end.min(next)));
         }
         let attempt = &mut self.open[index];
         attempt.is_encrypted = context.is_encrypted;

@@ -36,6 +36,7 @@ mod relay_query;
 mod runner;
 mod show;
 mod similar_names;
+mod slow_node;
 mod stored_check;
 mod task_result;
 mod unreachable_nodes;

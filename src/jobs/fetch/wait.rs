@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::jobs::attempt::Attempt;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::job_context::JobContext;
 use crate::jobs::job_step::JobStep;
@@ -15,11 +16,21 @@ impl Fetch {
     /// A node that sends other files first is not silent. Until when it counts as busy.
     pub(super) fn busy_until(&self, context: &JobContext) -> Option<Instant> {
         let delay = context.limits.try_delay;
-        let until = self.open.iter().filter_map(|attempt| {
+        let waiting = self.open.iter().filter(|attempt| !attempt.was_found);
+        let until = waiting.filter_map(|attempt| {
             let last = context.pool.last_input(attempt.candidate.node)?;
             Some((last + delay).min(attempt.started + delay * MAX_BUSY_DELAYS))
         });
         until.max()
+    }
+
+    /// Until when nodes that send something are waited for: the first one is slow then. None if our
+    /// own limit may delay them.
+    pub(super) fn patience_end(&self, context: &JobContext) -> Option<Instant> {
+        let limits = &context.limits;
+        let slow_at = |attempt: &Attempt| attempt.slow_at(limits.try_delay);
+        let first = self.open.iter().map(slow_at).min();
+        first.filter(|_| limits.lowest_rate.is_none())
     }
 
     /// No node has sent the file. Returns whether the user waits longer.

@@ -9,6 +9,7 @@ use crate::jobs::piece_download::PieceDownload;
 use crate::jobs::piece_download::list_request::PieceListRequest;
 use crate::jobs::piece_download::source::SourceState;
 use crate::jobs::piece_download::transfer::{Transfer, TransferPlace};
+use crate::jobs::slow_node;
 use crate::jobs::user_event::UserEvent;
 use crate::protocol::{MaybeHash, Request};
 
@@ -130,17 +131,18 @@ impl PieceDownload {
     fn check_rates(&mut self, context: &JobContext, now: Instant) {
         // What our own limit delays is not slow.
         if context.limits.lowest_rate.is_none() {
-            let interval = context.limits.try_delay * STALL_DELAY;
-            let asked: BTreeSet<usize> = self.transfers.iter().map(|other| other.source).collect();
-            for source in asked {
+            let interval = slow_node::interval(context.limits.try_delay);
+            let senders: BTreeSet<usize> =
+                self.transfers.iter().map(|other| other.source).collect();
+            for source in senders {
                 self.sources.all[source].check_rate(now, interval);
             }
         }
     }
 
     fn next_rate_check(&self, context: &JobContext) -> Option<Instant> {
-        let asked = self.transfers.iter().map(|other| other.source);
-        let checks = asked.filter_map(|source| self.sources.all[source].next_rate_check());
+        let senders = self.transfers.iter().map(|other| other.source);
+        let checks = senders.filter_map(|source| self.sources.all[source].next_rate_check());
         checks
             .min()
             .filter(|_| context.limits.lowest_rate.is_none())
@@ -357,7 +359,7 @@ impl PieceDownload {
             name: self.name.clone(),
         };
         if self.load(source) == 0 {
-            let due = now + context.limits.try_delay * STALL_DELAY;
+            let due = now + slow_node::interval(context.limits.try_delay);
             self.sources.all[source].start_rate_check(due);
         }
         self.transfers.push(Transfer {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::jobs::content::PieceSet;
 use crate::jobs::ids::RequestId;
+use crate::jobs::slow_node::SLOW_BYTES;
 use crate::protocol::{NodeAddress, address_group};
 
 /// How often a node may fail in a row before it is given up.
@@ -16,10 +17,6 @@ const MAX_OTHER_SECRETS: u32 = 8;
 
 /// The most nodes that one download knows. The relay may name many more.
 const MAX_KNOWN: usize = 1000;
-
-/// A node that sends fewer bytes than these in the time of a check is slow: another one may be used
-/// beside it.
-const SLOW_BYTES: u64 = 64 * 1024;
 
 /// The most slow nodes that others are used beside, for each place of a node.
 const SLOW_PER_PLACE: usize = 3;
