@@ -81,13 +81,11 @@ impl PartFile {
             Err(error) if !is_empty && error.kind() == io::ErrorKind::NotFound => {
                 return Err(SaveError::UnknownPart(names.part));
             }
-            state => state?,
+            state => state.inspect_err(|_| remove_empty(&target, &names, &part))?,
         };
         if !lock(&target, &names.state, &state).unwrap_or(false) {
             // Another program has completed this file, and is about to remove its state.
-            if part.metadata()?.len() == 0 {
-                target.remove(&names.part, &part);
-            }
+            remove_empty(&target, &names, &part);
             return Err(SaveError::InUse);
         }
         let mut file = Self {
@@ -344,6 +342,13 @@ fn open_locked(target: &TargetFile, name: &OsStr) -> Result<File, SaveError> {
         }
     }
     Err(SaveError::InUse)
+}
+
+/// Removes a part file in which there is nothing.
+fn remove_empty(target: &TargetFile, names: &PartNames, part: &File) {
+    if part.metadata().is_ok_and(|part| part.len() == 0) {
+        target.remove(&names.part, part);
+    }
 }
 
 /// Locks a file. Returns whether `name` is still its name: another program that has

@@ -263,6 +263,14 @@ fn a_saved_file_has_the_time_and_the_execute_permission_of_its_source() {
 }
 
 #[test]
+fn an_empty_part_goes_if_its_state_cannot_be_created() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.state()).expect("a folder");
+    assert!(fixture.try_open(SaveOptions::default()).is_err());
+    assert_eq!(fixture.names(), [".file.part.state"]);
+}
+
+#[test]
 fn a_part_whose_target_appears_meanwhile_stays() {
     let fixture = Fixture::new();
     let (mut file, _) = fixture.open();

@@ -27,6 +27,18 @@ fn a_full_disk_is_told_before_the_first_byte() {
     }
 }
 
+/// There is a place for the part file, and none for its state file.
+#[test]
+fn a_disk_without_room_for_the_state_keeps_no_empty_part() {
+    let fixture = ResumeFixture::new();
+    // One inode is that of the root.
+    if let Some(disk) = FileSystem::mount(&["-t", "tmpfs", "-o", "nr_inodes=2", "none"]) {
+        let output = run(fixture.command_in(disk.root(), &[]), b"").expect_code(6);
+        assert!(output.stderr.contains("No space left"), "{}", output.stderr);
+        assert_eq!(names(disk.root()), Vec::<String>::new());
+    }
+}
+
 #[test]
 fn a_file_system_that_cannot_reserve_space_gets_the_file() {
     let fixture = ResumeFixture::new();
