@@ -20,6 +20,10 @@ const MAX_ALTERNATIVES: usize = 64;
 /// The most bytes that a compiled glob has, and as many that it needs for matching.
 const MAX_COMPILED: usize = 256 * 1024;
 
+/// How the crate writes `**` in a part of a name, which it takes for two stars. No other glob
+/// has this text: the crate escapes what stands for itself.
+const TWO_STARS: &str = "[^/]*[^/]*";
+
 /// A valid glob. `*` does not match a slash, `**` does. `?` and `[abc]` stand for one byte,
 /// as the crate has it: for an ASCII character.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,7 +81,7 @@ impl NameGlob {
         let regex = Regex::builder()
             .syntax(syntax)
             .configure(engine)
-            .build(self.0.regex());
+            .build(&self.0.regex().replace(TWO_STARS, ".*"));
         // The limits of a glob leave no reason to fail.
         GlobMatcher(regex.ok())
     }
@@ -284,6 +288,41 @@ mod tests {
     }
 
     #[test]
+    fn two_stars_cross_slashes_wherever_they_are() {
+        for (glob, names, others) in [
+            (
+                "**.txt",
+                &["a.txt", "d/a.txt", "d/e/.txt"][..],
+                &["d/a.md"][..],
+            ),
+            ("d**", &["d", "d1", "d/a", "da/b/c"], &["a/d"]),
+            ("a/b**c", &["a/bc", "a/b/c", "a/b/x/c"], &["a/b", "a/c"]),
+            ("a/**b", &["a/b", "a/xb", "a/x/b"], &["ab"]),
+            ("***", &["a", "a/b"], &[]),
+            (
+                "x{**.a,b**c}",
+                &["x.a", "xy/z.a", "xbc", "xb/c"],
+                &["x", "y/x.a"],
+            ),
+            ("[!/]**", &["a", "a/b"], &["/a"]),
+            (r"\[^/]*[^/\]**", &["[^/]a", "[^/]ab/c"], &["[a"]),
+            ("**", &["a", "a/b"], &[]),
+            ("**/a", &["a", "b/a", "b/c/a"], &["ba"]),
+            ("a/**/b", &["a/b", "a/c/b"], &["ab", "a/cb"]),
+            ("a/**", &["a/b", "a/b/c"], &["a", "ab"]),
+            ("*.txt", &["a.txt"], &["d/a.txt"]),
+            ("a*/b*", &["a/b", "ax/bx"], &["a/x/b", "a/b/c"]),
+        ] {
+            let matcher = NameGlob::parse(glob).expect(glob).matcher();
+            for (names, is_match) in [(names, true), (others, false)] {
+                for name in names {
+                    assert_eq!(matcher.is_match(name), is_match, "{glob} {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_glob_has_limits() {
         let nested = |depth| format!("{}a{}", "{".repeat(depth), "}".repeat(depth));
         for (glob, is_glob) in [
@@ -301,7 +340,7 @@ mod tests {
 
     /// Words with a star, and with braces within each other.
     fn globs() -> impl Strategy<Value = String> {
-        let part = prop_oneof!["[a-zé/?*]", "[*][*]/", r"\[!?[a-k]-[k-z]é?\]"];
+        let part = prop_oneof!["[a-zé/?*]", "[*][*]/?", r"\[!?[a-k]-[k-z]é?\]"];
         let parts = prop::collection::vec(part, 1..40);
         let parts = parts.prop_map(|parts| parts.concat());
         let depth = MAX_GLOB_DEPTH as u32;

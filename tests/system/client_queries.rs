@@ -125,9 +125,15 @@ fn a_search_takes_a_glob() {
     };
     assert_eq!(search("*.txt", 0), ["a.txt", "what?.txt"]);
     assert_eq!(search("**/*.txt", 0), ["a.txt", "docs/b.txt", "what?.txt"]);
+    assert_eq!(search("**.txt", 0), search("**/*.txt", 0));
+    assert_eq!(search("d**", 0), ["docs/b.txt", "docs/c.md"]);
     assert_eq!(search("docs/*", 0), ["docs/b.txt", "docs/c.md"]);
     assert_eq!(search("what?.txt", 0), ["what?.txt"]);
     assert_eq!(search("*.zip", 1), [""; 0]);
+    let home = folder(&[]);
+    let path = home.path().to_str().expect("text");
+    client(&relay, &["get", "**.txt", "-d", path]).expect_code(0);
+    assert!(home.path().join("docs/b.txt").exists() && home.path().join("a.txt").exists());
     let input = b"search *.txt\nsearch --long docs/*\nls -l\n";
     let output = run(client_command(relay.address(), &[]), input).expect_code(0);
     assert_eq!(output.text().lines().count(), 2 + 2 + 4);

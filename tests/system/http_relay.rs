@@ -93,6 +93,8 @@ fn a_search_takes_globs_as_the_client_does() {
         ("*.txt", &["a.txt", "b.txt", "x[1].txt"][..]),
         ("?.txt", &["a.txt", "b.txt"]),
         ("**/a.*", &["a.txt", "dir/a.txt"]),
+        ("**.txt", &["a.txt", "b.txt", "dir/a.txt", "x[1].txt"]),
+        ("d**", &["dir/a.txt"]),
         ("%7Ba,b%7D.txt", &["a.txt", "b.txt"]),
         ("DIR", &["dir/a.txt"]),
         ("x%5B1", &["x[1].txt"]),
