@@ -20,8 +20,8 @@
 mod address;
 mod connection;
 mod entry_id;
-mod foreign_keys;
 mod loader;
+mod non_records;
 mod reader;
 mod reader_request;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::protocol::NodeAddress;
 use crate::registry::connection::{EngineConnection, EngineError};
 use crate::registry::entry_id::EntryId;
-use crate::registry::foreign_keys::delete_foreign_keys;
+use crate::registry::non_records::delete_non_records;
 use crate::registry::reader_request::ReaderRequest;
 use crate::registry::record_expiry::expire_rests;
 use crate::registry::resp::{Commands, RespValue};
@@ -158,26 +158,8 @@ fn publish(
                 ));
             }
         };
-        let is_missing = |at: &usize| results.get(*at) == Some(&RespValue::Integer(0));
-        let nodes = checks.into_iter().filter(|(at, _)| is_missing(at));
-        let mut nodes: Vec<NodeAddress> = nodes.map(|(_, node)| node).collect();
-        if let Some(error) = results.iter().find_map(RespValue::error) {
-            let foreign = delete_foreign_keys(connection, batch)?;
-            // The last command is the one that tells the other relays.
-            if foreign.is_empty() || results.last().is_some_and(|last| last.error().is_some()) {
-                return Err(EngineError::Refused(error.to_owned()));
-            }
-            nodes.extend(foreign);
-        }
-        if let Some(RespValue::Text(id)) = results.last()
-            && let Some(entry) = EntryId::parse(id)
-        {
-            // Nobody would read it: all wait for entries after the last one.
-            if entry <= *last_entry {
-                return Err(EngineError::Reconnect("the stream of changes was emptied"));
-            }
-            *last_entry = entry;
-        }
+        let nodes = missing_records(connection, batch, results, checks)?;
+        note_entry(results, last_entry)?;
         if !nodes.is_empty() {
             missing.push(MissingRecords {
                 origin: batch.origin,
@@ -188,6 +170,41 @@ fn publish(
     }
     expire_rests(connection, &missing)?;
     Ok(missing)
+}
+
+/// The nodes that have no whole record after a batch was executed with these results.
+fn missing_records(
+    connection: &mut EngineConnection,
+    batch: &RegistryBatch,
+    results: &[RespValue],
+    checks: Vec<(usize, NodeAddress)>,
+) -> Result<Vec<NodeAddress>, EngineError> {
+    let is_missing = |at: &usize| results.get(*at) == Some(&RespValue::Integer(0));
+    let nodes = checks.into_iter().filter(|(at, _)| is_missing(at));
+    let mut nodes: Vec<NodeAddress> = nodes.map(|(_, node)| node).collect();
+    if let Some(error) = results.iter().find_map(RespValue::error) {
+        let deleted = delete_non_records(connection, batch)?;
+        // The last command is the one that tells the other relays.
+        if deleted.is_empty() || results.last().is_some_and(|last| last.error().is_some()) {
+            return Err(EngineError::Refused(error.to_owned()));
+        }
+        nodes.extend(deleted);
+    }
+    Ok(nodes)
+}
+
+/// Notes the entry of the stream that a batch has become.
+fn note_entry(results: &[RespValue], last_entry: &mut EntryId) -> Result<(), EngineError> {
+    if let Some(RespValue::Text(id)) = results.last()
+        && let Some(entry) = EntryId::parse(id)
+    {
+        // Nobody would read it: all wait for entries after the last one.
+        if entry <= *last_entry {
+            return Err(EngineError::Reconnect("the stream of changes was emptied"));
+        }
+        *last_entry = entry;
+    }
+    Ok(())
 }
 
 /// Appends the changes of records. Returns the nodes whose record is checked, by the position

@@ -10,7 +10,7 @@ use crate::relay::shared_directory::{KeyWrite, RegistryBatch, key_writes};
 
 /// Deletes the keys of the records that a batch changes and that are no records: as long as they
 /// are there, none can be written. Returns the nodes, whose records are missing now.
-pub(super) fn delete_foreign_keys(
+pub(super) fn delete_non_records(
     connection: &mut EngineConnection,
     batch: &RegistryBatch,
 ) -> Result<Vec<NodeAddress>, EngineError> {
@@ -29,16 +29,16 @@ pub(super) fn delete_foreign_keys(
         commands.push_words(["TYPE", &node_key(*node)]);
     }
     let types = connection.exchange(&commands)?;
-    let is_foreign = |kind: &[u8]| kind != b"hash" && kind != b"none";
-    let foreign = nodes.into_iter().zip(types).filter_map(|(node, kind)| {
+    let is_other = |kind: &[u8]| kind != b"hash" && kind != b"none";
+    let others = nodes.into_iter().zip(types).filter_map(|(node, kind)| {
         let kind = kind.text()?;
-        is_foreign(&kind).then_some(node)
+        is_other(&kind).then_some(node)
     });
-    let foreign: Vec<NodeAddress> = foreign.collect();
+    let others: Vec<NodeAddress> = others.collect();
     let mut commands = Commands::default();
-    for node in &foreign {
+    for node in &others {
         commands.push_words(["DEL", &node_key(*node)]);
     }
     connection.exchange(&commands)?;
-    Ok(foreign)
+    Ok(others)
 }
