@@ -90,10 +90,6 @@ impl ClientServers {
             file: KnownRelays::of_user(None),
         };
         for relay in found {
-            // Those whose names are unknown were reported.
-            if relay.source.addresses.is_empty() {
-                continue;
-            }
             // The TLS of nodes is `node_tls`.
             if !relay.source.is_node {
                 self.tls.push(tls.connector(&relay)?);

@@ -18,7 +18,8 @@ pub enum Exit {
     Relay = 3,
     /// The download failed after a part of the file was printed or saved.
     Incomplete = 4,
-    /// The file was not found, and some nodes failed.
+    /// The file was not found, or not all files of a folder or glob, and some nodes or relays
+    /// failed.
     NodesFailed = 5,
     /// The content could not be stored.
     StoreError = 6,

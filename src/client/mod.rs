@@ -161,6 +161,9 @@ impl Client {
 
     fn on_finished_job(&mut self, context: &mut Context<'_, Self>, mut finished: FinishedJob) {
         self.queue.on_finished(&mut finished);
+        if finished.may_lack_files {
+            self.result = self.result.max(TaskResult::NodesFailed);
+        }
         match finished.result {
             JobResult::Task(result) => self.on_result(context, result),
             JobResult::Choice(choice) => {

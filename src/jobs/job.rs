@@ -67,7 +67,7 @@ impl ActiveJob {
                 let step = JobStep::Query(search.query());
                 (Self::Show(Show::files(&search)), step)
             }
-            Job::Show(query) => (Self::Show(Show::default()), JobStep::Query(query)),
+            Job::Show(query) => (Self::Show(Show::of(&query)), JobStep::Query(query)),
             Job::Get(file) if !context.is_direct => {
                 let fetch = Fetch::new(id, file);
                 (Self::Fetch(fetch.into()), JobStep::Query(Query::Nodes))
@@ -103,6 +103,27 @@ impl ActiveJob {
         self.fetch().map(|fetch| &fetch.name)
     }
 
+    /// Whether it finds files or their holders. A message has a relay of its own.
+    pub(super) fn finds_files(&self) -> bool {
+        match self {
+            Self::Show(show) => !show.is_message,
+            Self::Fetch(_) | Self::Expand(_) => true,
+            Self::CheckRelay | Self::FindRelay | Self::FindNames(_) => false,
+        }
+    }
+
+    /// Whether it finds all files of a folder or a glob.
+    pub(super) fn stands_for_several_files(&self) -> bool {
+        match self {
+            Self::Expand(expand) => match expand.pattern() {
+                FilePattern::Name(_) | FilePattern::Announced(_) | FilePattern::Path(_) => false,
+                FilePattern::Folder(_) | FilePattern::Glob(_) => true,
+                FilePattern::All | FilePattern::WithHidden(_) => true,
+            },
+            _ => false,
+        }
+    }
+
     /// Describes the job, which has ended with this result.
     pub(super) fn finished(self, context: &mut JobContext, result: JobResult) -> FinishedJob {
         if let (Self::Fetch(fetch), JobResult::Task(TaskResult::Success)) = (&self, &result)
@@ -113,6 +134,7 @@ impl ActiveJob {
         }
         FinishedJob {
             is_expansion: matches!(self, Self::Expand(_)),
+            may_lack_files: false,
             name: match self {
                 Self::Fetch(fetch) => Some(fetch.name),
                 _ => None,

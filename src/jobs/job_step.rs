@@ -25,6 +25,9 @@ pub struct FinishedJob {
     pub name: Option<FileName<'static>>,
     /// Whether it found files to fetch.
     pub is_expansion: bool,
+    /// Whether a folder or a glob may have further files, at a relay or a node that does not
+    /// answer.
+    pub may_lack_files: bool,
     /// How it ended.
     pub result: JobResult,
 }

@@ -87,6 +87,8 @@ struct ListedSource {
     passed_over_until: Option<Instant>,
     /// The user knows that it fails.
     is_failure_known: bool,
+    /// It has shown a key that the user does not accept, so its files are not wanted.
+    is_stranger: bool,
 }
 
 impl PeerSources {
@@ -102,6 +104,7 @@ impl PeerSources {
             address: 0,
             passed_over_until: None,
             is_failure_known: false,
+            is_stranger: false,
         };
         self.0.extend(sources.into_iter().map(listed));
     }
@@ -120,6 +123,15 @@ impl PeerSources {
     /// Whether all of them are nodes.
     pub(super) fn are_nodes(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(|listed| listed.source.is_node)
+    }
+
+    /// Whether one of them does not answer, or is not asked: the others do not know all files.
+    pub(super) fn are_incomplete(&self) -> bool {
+        let is_missing = |listed: &ListedSource| {
+            let has_failed = listed.is_failure_known && !listed.is_stranger;
+            has_failed || listed.source.addresses.is_empty()
+        };
+        self.0.iter().any(is_missing)
     }
 
     /// Those that are nodes.
@@ -192,6 +204,7 @@ impl PeerSources {
         listed.address = address % listed.source.addresses.len();
         listed.passed_over_until = None;
         listed.is_failure_known = false;
+        listed.is_stranger = false;
     }
 
     /// The source has failed. Returns whether that is news to the user.
@@ -199,7 +212,13 @@ impl PeerSources {
         !std::mem::replace(&mut self.0[index].is_failure_known, true)
     }
 
-    /// The source is silent, and others are not, or it is a stranger.
+    /// The source has shown a key that is not listed.
+    pub(super) fn on_stranger(&mut self, index: usize, now: Instant) {
+        self.0[index].is_stranger = true;
+        self.pass_over(index, now);
+    }
+
+    /// The source is silent, and others are not.
     pub(super) fn pass_over(&mut self, index: usize, now: Instant) {
         self.0[index].passed_over_until = Some(now + PASSED_OVER_FOR);
     }

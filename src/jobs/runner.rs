@@ -383,7 +383,7 @@ impl JobRunner {
                 pool.cancel(is_cancelled, current, connector.out);
             }
             self.forget_queries(|job| job == id);
-            let finished = result.map(|result| job.finished(&mut self.context, result));
+            let finished = result.map(|result| self.finished_job(job, result));
             self.finished.extend(finished);
         }
     }

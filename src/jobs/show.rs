@@ -20,11 +20,21 @@ pub(super) struct Show {
     matcher: Option<NameMatcher>,
     /// Whether whole hashes are shown.
     is_long: bool,
+    /// Whether the query sends a message.
+    pub(super) is_message: bool,
     /// Why a file could not be shown.
     error: Option<StoreError>,
 }
 
 impl Show {
+    /// Shows the answer to this query.
+    pub(super) fn of(query: &Query) -> Self {
+        Self {
+            is_message: matches!(query, Query::Message(..)),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn files(search: &FileSearch) -> Self {
         Self {
             matcher: search.matcher(),

@@ -10,7 +10,8 @@ pub enum TaskResult {
     Usage,
     /// No node has the file, no program listens at the address, or no reply came.
     NotFound,
-    /// The file was not found, and some nodes failed.
+    /// The file was not found, or not all files of a folder or glob, and some nodes or relays
+    /// failed.
     NodesFailed,
     /// The download failed after a part of the file was printed or saved.
     Incomplete,

@@ -118,6 +118,57 @@ fn a_relay_that_is_down_costs_a_client_less_than_a_second() {
     assert!(output.stderr.contains("no list from the relay"));
 }
 
+/// The files of the nodes at the relay that does not answer are not known.
+#[test]
+fn a_file_may_be_at_the_relay_that_does_not_answer() {
+    let share = folder(&[("d/a.txt", b"A")]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    eventually("the file is announced", || {
+        ask(relay.address(), b"FIND d/a.txt\n").starts_with("HOLDERS")
+    });
+    let (_socket, refusing) = closed_port();
+    let silent = FakeServer::hanging_after("");
+    let saved = folder(&[]);
+    let save = ["--force", "-d", saved.path().to_str().expect("UTF-8")];
+    for (dead, reason) in [
+        (refusing, "Connection refused"),
+        (silent.address(), "others have answered"),
+    ] {
+        let relays = [relay.address(), dead];
+        for (args, without_dead) in [
+            (&["get", "no"][..], 1),
+            (&["find", "no"], 1),
+            (&["search", "no"], 1),
+            (&[&["get", "no/"], &save[..]].concat(), 1),
+            (&[&["get", "no*"], &save[..]].concat(), 1),
+            (&[&["get", "d/"], &save[..]].concat(), 0),
+            (&[&["get", "d/*"], &save[..]].concat(), 0),
+            (&[&["get", "--all"], &save[..]].concat(), 0),
+        ] {
+            client(&relays[..1], args).expect_code(without_dead);
+            let output = client(&relays, args).expect_code(5);
+            let told = output.stderr.matches(&format!("relay {dead}: ")).count();
+            assert_eq!(told, 1, "{args:?}: {}", output.stderr);
+            assert!(output.stderr.contains(reason), "{}", output.stderr);
+        }
+        // These got what they wanted.
+        client(&relays, &["get", "d/a.txt"]).expect_code(0);
+        client(&relays, &["find", "d/a.txt"]).expect_code(0);
+        client(&relays, &["search", "a"]).expect_code(0);
+    }
+}
+
+/// A relay whose name does not resolve is one that does not answer.
+#[test]
+fn a_file_may_be_at_the_relay_whose_name_does_not_resolve() {
+    let relay = relay(&[]);
+    let mut command = client_command(relay.address(), &["get", "no"]);
+    command.args(["--relay", "unknown.invalid:7"]);
+    let output = run(command, b"").expect_code(5);
+    assert!(output.stderr.contains("cannot resolve unknown.invalid"));
+}
+
 /// A relay at an address of its own, so that its port is free when it starts again.
 fn relay_at(ip: &str, port: u16) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));

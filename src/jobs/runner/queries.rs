@@ -220,7 +220,7 @@ impl JobRunner {
         let is_stranger = |node| node_tls.on_close(node, reason, now);
         let is_stranger = target.node.is_some_and(is_stranger);
         if is_stranger {
-            self.sources.pass_over(target.source, now);
+            self.sources.on_stranger(target.source, now);
         }
         if self.sources.on_failure(target.source) {
             let source = self.sources.get(target.source);

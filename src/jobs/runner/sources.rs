@@ -1,10 +1,30 @@
-//! Whom the jobs ask.
+//! Whom the jobs ask, and what it means that one of them does not answer.
 
+use crate::jobs::job::ActiveJob;
+use crate::jobs::job_step::{FinishedJob, JobResult};
 use crate::jobs::listed_nodes::ListedNodes;
 use crate::jobs::peer_source::PeerSource;
 use crate::jobs::runner::JobRunner;
+use crate::jobs::task_result::TaskResult;
 
 impl JobRunner {
+    /// Describes a job that has ended. What no source knows may be known to one that was not
+    /// asked.
+    pub(super) fn finished_job(&mut self, job: ActiveJob, result: JobResult) -> FinishedJob {
+        let is_incomplete = self.sources.are_incomplete();
+        let result = match result {
+            JobResult::Task(TaskResult::NotFound) if is_incomplete && job.finds_files() => {
+                JobResult::Task(TaskResult::NodesFailed)
+            }
+            result => result,
+        };
+        let may_lack_files = is_incomplete && job.stands_for_several_files();
+        FinishedJob {
+            may_lack_files,
+            ..job.finished(&mut self.context, result)
+        }
+    }
+
     /// The relays that have addresses, each with its index. Messages go through relays only.
     #[must_use]
     pub fn relays(&self) -> Vec<(usize, PeerSource)> {
