@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::{StartupError, values};
+use crate::cli::{Exit, StartupError, values};
 use crate::client::Task;
-use crate::download::{AdvisedCommands, Destination, SaveOptions, verify_target};
+use crate::download::{
+    AdvisedCommands, Destination, SaveOptions, VerifyTargetError, verify_target,
+};
 use crate::jobs::VerifyCommand;
 use crate::protocol::{FileName, HashPrefix};
 use crate::quantity::seconds_or_zero;
@@ -49,7 +51,10 @@ impl VerifyArgs {
             wait: self.wait,
         };
         let target = verify_target(&command, AdvisedCommands { start, hash });
-        let (pattern, target) = target.map_err(StartupError::usage)?;
+        let (pattern, target) = target.map_err(|error| match error {
+            VerifyTargetError::Missing(text) => StartupError::new(Exit::StoreError, text),
+            VerifyTargetError::Usage(text) => StartupError::usage(text),
+        })?;
         let destination = Destination::save(target, SaveOptions::default());
         Ok((Task::Get(vec![pattern], hash), Some(destination)))
     }

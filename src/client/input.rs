@@ -6,7 +6,8 @@ use crate::client::chat::{self, Chat};
 use crate::client::{Client, Task};
 use crate::jobs::{
     BLANKS, ChoiceResult, FilePattern, GetCommand, GetQueue, HELP, Job, NOT_UTF8, OutputSpec,
-    PromptCommand, PromptKind, TaskResult, TerminalEvent, UserEvent, VerifyCommand, WantedFile,
+    PromptCommand, PromptKind, StoreErrorKind, TaskResult, TerminalEvent, UserEvent, VerifyCommand,
+    WantedFile,
 };
 use crate::protocol::{FileName, HashPrefix};
 use crate::role::Context;
@@ -250,7 +251,11 @@ impl Client {
             Err(error) => {
                 let event = UserEvent::InvalidCommand(&error.reason);
                 self.jobs.user().on_event(event);
-                self.on_result(context, TaskResult::Usage);
+                let result = match error.kind {
+                    StoreErrorKind::FileMissing => TaskResult::StoreError,
+                    _ => TaskResult::Usage,
+                };
+                self.on_result(context, result);
             }
         }
     }

@@ -39,4 +39,4 @@ pub use printer::Printer;
 pub(crate) use printer::stdout_error;
 pub use shell_command::AdvisedCommands;
 pub use target::Target;
-pub use verify_target::verify_target;
+pub use verify_target::{VerifyTargetError, verify_target};

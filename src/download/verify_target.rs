@@ -7,6 +7,25 @@ use crate::download::target::{Target, escaped};
 use crate::jobs::{FilePattern, VerifyCommand};
 use crate::protocol::FileName;
 
+/// Why there is nothing to check.
+#[derive(Debug)]
+pub enum VerifyTargetError {
+    /// The file or the folder is not on this computer.
+    Missing(String),
+    /// The command does not say which file of the network it is.
+    Usage(String),
+}
+
+impl VerifyTargetError {
+    /// For people.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Missing(text) | Self::Usage(text) => text,
+        }
+    }
+}
+
 /// What the files of a command are in the network, and where they are on disk.
 ///
 /// # Errors
@@ -14,7 +33,7 @@ use crate::protocol::FileName;
 pub fn verify_target(
     command: &VerifyCommand,
     commands: AdvisedCommands,
-) -> Result<(FilePattern, Target), String> {
+) -> Result<(FilePattern, Target), VerifyTargetError> {
     let (file, commands) = (&command.file, Box::new(commands));
     let (pattern, target) = match &command.dir {
         Some(folder) => (
@@ -23,21 +42,22 @@ pub fn verify_target(
         ),
         None if file.is_dir() => {
             let pattern = folder_pattern(file).filter(|_| command.name.is_none());
-            let pattern = pattern.ok_or_else(|| how_to_verify(file, &commands))?;
+            let pattern =
+                pattern.ok_or_else(|| VerifyTargetError::Usage(how_to_verify(file, &commands)))?;
             (pattern, Target::RepairBelow(".".into(), commands))
         }
         None if !file.is_file() => {
             let (path, command) = (escaped(file), commands.command("verify", "FILE NAME"));
-            return Err(format!(
-                "{path} is no file on this computer; {command} checks one"
-            ));
+            let text = format!("{path} is no file on this computer; {command} checks one");
+            return Err(VerifyTargetError::Missing(text));
         }
         None => {
             let name = command.name.clone().map(FilePattern::Name);
             let pattern = name.or_else(|| pattern_of(file)).ok_or_else(|| {
                 let words = format!("{} NAME", path_word(file));
                 let command = commands.command("verify", &words);
-                format!("write the name in the network as well: {command}")
+                let text = format!("write the name in the network as well: {command}");
+                VerifyTargetError::Usage(text)
             })?;
             (pattern, Target::Repair(file.clone(), commands))
         }
@@ -50,9 +70,10 @@ pub fn verify_target(
 }
 
 /// The word for files that were saved below a folder. A folder need not end with a slash.
-fn pattern_below(folder: &Path, word: &Path) -> Result<FilePattern, String> {
+fn pattern_below(folder: &Path, word: &Path) -> Result<FilePattern, VerifyTargetError> {
     if !folder.is_dir() {
-        return Err(format!("there is no folder {}", escaped(folder)));
+        let text = format!("there is no folder {}", escaped(folder));
+        return Err(VerifyTargetError::Missing(text));
     }
     let text = word.to_str().unwrap_or_default();
     match FilePattern::parse(text) {
@@ -60,7 +81,10 @@ fn pattern_below(folder: &Path, word: &Path) -> Result<FilePattern, String> {
             Ok(FilePattern::Folder(format!("{name}/")))
         }
         Ok(pattern) => Ok(pattern),
-        Err(error) => Err(format!("{}: {error}", escaped(word))),
+        Err(error) => {
+            let text = format!("{}: {error}", escaped(word));
+            Err(VerifyTargetError::Usage(text))
+        }
     }
 }
 

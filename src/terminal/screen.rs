@@ -8,7 +8,9 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use crate::byte_size::ByteSize;
-use crate::download::{self, AdvisedCommands, Destination, FileWriter, SaveOptions};
+use crate::download::{
+    self, AdvisedCommands, Destination, FileWriter, SaveOptions, VerifyTargetError,
+};
 use crate::jobs::{
     ContentInfo, DiscardedContent, FilePattern, JobId, Listing, Opened, OutputSpec, PartialContent,
     PieceSet, PromptKind, StoreError, StoreErrorKind, StoredContent, User, UserEvent,
@@ -229,9 +231,12 @@ impl User for Screen {
             hash: command.hash,
         };
         let target = download::verify_target(command, commands);
-        let (pattern, target) = target.map_err(|reason| StoreError {
-            reason,
-            kind: StoreErrorKind::Other,
+        let (pattern, target) = target.map_err(|error| StoreError {
+            kind: match error {
+                VerifyTargetError::Missing(_) => StoreErrorKind::FileMissing,
+                VerifyTargetError::Usage(_) => StoreErrorKind::Other,
+            },
+            reason: error.into_text(),
         })?;
         let destination = Destination::save(target, SaveOptions::default());
         self.usual = Some(std::mem::replace(&mut self.destination, destination));

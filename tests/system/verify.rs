@@ -147,7 +147,7 @@ fn a_file_that_cannot_be_compared_is_not_changed() {
     let command = r" get small -o 'it'\''s short' --force";
     assert!(output.stderr.contains(command), "{}", output.stderr);
     assert!(fixture.read("it's short") == short);
-    let output = fixture.verify(&["missing"]).expect_code(2);
+    let output = fixture.verify(&["missing"]).expect_code(6);
     assert!(output.stderr.contains("no file"), "{}", output.stderr);
     let output = fixture.verify(&["."]).expect_code(2);
     assert!(output.stderr.contains(". is a folder"), "{}", output.stderr);
@@ -320,7 +320,7 @@ fn a_folder_that_no_name_stands_for_gets_advice() {
     );
     let output = client(&relay, &["verify", docs]).expect_code(2);
     assert!(output.stderr.contains(&advice), "{}", output.stderr);
-    let output = client(&relay, &["verify", "-d", "/no/such", "docs/"]).expect_code(2);
+    let output = client(&relay, &["verify", "-d", "/no/such", "docs/"]).expect_code(6);
     assert!(
         output.stderr.contains("no folder /no/such"),
         "{}",
@@ -453,10 +453,6 @@ fn verify_at_the_prompt_is_that_of_the_command_line() {
     for (line, why) in [
         ("verify", "write the path of a file: verify hello.txt"),
         (
-            "verify no/such",
-            "no/such is no file on this computer; verify FILE NAME checks one",
-        ),
-        (
             "verify large --force",
             "unknown flag --force; usage: verify FILE",
         ),
@@ -467,5 +463,38 @@ fn verify_at_the_prompt_is_that_of_the_command_line() {
     ] {
         let output = prompt(line).expect_code(2);
         assert!(output.stderr.contains(why), "{line}: {}", output.stderr);
+    }
+}
+
+/// A job that checks a file from time to time must not be told that its command is wrong.
+#[test]
+fn a_file_that_is_missing_on_disk_has_the_exit_code_of_the_disk() {
+    let fixture = VerifyFixture::with_hashes();
+    fs::remove_file(fixture.home.path().join("small")).expect("a file to remove");
+    let client = |args: &[&str], input: &str| {
+        let mut command = client_command(fixture.relay.address(), args);
+        command.current_dir(fixture.home.path());
+        run(command, input.as_bytes())
+    };
+    for (args, why) in [
+        (
+            &["verify", "no/such"][..],
+            "no/such is no file on this computer; ",
+        ),
+        (
+            &["verify", "small", "large"],
+            "small is no file on this computer; ",
+        ),
+        (
+            &["verify", "no/such/"],
+            "no/such/ is no file on this computer; ",
+        ),
+        (&["verify", "-d", "no", "small"], "there is no folder no"),
+        (&["verify", "-d", ".", "small"], "small"),
+    ] {
+        let output = client(args, "").expect_code(6);
+        assert!(output.stderr.contains(why), "{args:?}: {}", output.stderr);
+        let output = client(&[], &args.join(" ")).expect_code(6);
+        assert!(output.stderr.contains(why), "{args:?}: {}", output.stderr);
     }
 }
