@@ -11,6 +11,7 @@ use crate::cli::client_args::{ClientArgs, ClientCommand, ReporterArgs};
 use crate::cli::client_servers::ClientServers;
 use crate::cli::get;
 use crate::cli::sockets::udp_requests;
+use crate::cli::startup_error::report;
 use crate::cli::{
     Exit, StartupError, build_reactor, is_interactive, saving, signals, stop_on_signals,
 };
@@ -28,11 +29,15 @@ use crate::tls::TlsConnector;
 const READ_SIZE: usize = 1024 * 1024;
 
 /// Starts the log and runs the client.
-pub(super) fn run(args: ClientArgs) -> Result<Exit, StartupError> {
-    let signals = signals::ending();
-    let output = TerminalOutput::default();
-    let _log_file = args.log.start(args.reporter.log_level(), &output)?;
-    run_client(args, &output, &signals)
+pub(super) fn run(mut args: ClientArgs) -> Result<Exit, StartupError> {
+    let is_json = args.reporter.json;
+    args.log = args.log.or_json(is_json);
+    report(is_json, || {
+        let signals = signals::ending();
+        let output = TerminalOutput::default();
+        let _log_file = args.log.start(args.reporter.log_level(), &output)?;
+        run_client(args, &output, &signals)
+    })
 }
 
 /// Runs the client until its task is done, or until one of `signals` arrives. The log has

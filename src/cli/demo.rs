@@ -19,6 +19,7 @@ use crate::cli::network::NodeNetwork;
 use crate::cli::node::{self, NodeArgs};
 use crate::cli::relay::{self, RelayArgs};
 use crate::cli::sample_files::SampleFolder;
+use crate::cli::startup_error::report;
 use crate::cli::{Exit, StartupError, signals, values};
 use crate::jobs::FilePattern;
 use crate::logging::OPERATOR;
@@ -66,7 +67,13 @@ pub(super) struct DemoArgs {
 }
 
 /// Runs the network until its client has finished.
-pub(super) fn run(args: DemoArgs) -> Result<Exit, StartupError> {
+pub(super) fn run(mut args: DemoArgs) -> Result<Exit, StartupError> {
+    let is_json = args.reporter.json;
+    args.log = args.log.or_json(is_json);
+    report(is_json, || run_network(args))
+}
+
+fn run_network(args: DemoArgs) -> Result<Exit, StartupError> {
     let signals = signals::ending();
     // Like a client, and unlike a server, it may wait for its reader.
     let output = TerminalOutput::default();

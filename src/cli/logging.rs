@@ -26,14 +26,14 @@ pub(super) struct LogArgs {
     #[arg(long, value_name = "LEVEL", global = true, value_parser = values::log_level)]
     log_level: Option<LevelFilter>,
     /// Format of the log: text, or json with one object a line
+    /// [default: text, but json in a client with --json]
     #[arg(
         long,
         value_name = "FORMAT",
-        default_value = "text",
         global = true,
         hide_possible_values = true
     )]
-    log_format: LogFormat,
+    log_format: Option<LogFormat>,
     /// Maximum number of log lines per second, for each level; the rest is counted
     #[arg(long, value_name = "N", default_value = "100", global = true,
           value_parser = integer::<u32>(1..))]
@@ -51,6 +51,15 @@ impl LogArgs {
         self.log_rate
     }
 
+    /// The same, but JSON unless the user has chosen a format.
+    pub(super) fn or_json(self, is_json: bool) -> Self {
+        let default = is_json.then_some(LogFormat::Json);
+        Self {
+            log_format: self.log_format.or(default),
+            ..self
+        }
+    }
+
     /// Starts the log. `default` is the level without a flag. Without a file, the
     /// log goes to stderr through `output`. Returns the writer of the file.
     pub(super) fn start(
@@ -59,8 +68,9 @@ impl LogArgs {
         output: &TerminalOutput,
     ) -> Result<Option<AsyncLogWriter>, StartupError> {
         let level = self.log_level.unwrap_or(default);
+        let format = self.log_format.unwrap_or_default();
         let (lines, writer): (Box<dyn Write + Send>, _) = match &self.log_file {
-            None => (Box::new(output.log_writer(self.log_format)), None),
+            None => (Box::new(output.log_writer(format)), None),
             Some(path) => {
                 let file = LogFile::open(path.clone()).map_err(|error| {
                     let (path, reason) = (path.display(), Reason(&error));
@@ -69,7 +79,7 @@ impl LogArgs {
                 })?;
                 let writer = AsyncLogWriter::start(file)
                     .map_err(StartupError::system("cannot start a thread"))?;
-                writer.buffer().set_format(self.log_format);
+                writer.buffer().set_format(format);
                 (Box::new(LineWriter::new(writer.buffer())), Some(writer))
             }
         };
@@ -79,7 +89,7 @@ impl LogArgs {
             .set_target_level(LevelFilter::Off)
             .set_location_level(LevelFilter::Off)
             .build();
-        let logger: Box<dyn Log> = match self.log_format {
+        let logger: Box<dyn Log> = match format {
             LogFormat::Text => WriteLogger::new(level, config, lines),
             LogFormat::Json => Box::new(JsonLogger::new(level, lines)),
         };

@@ -1,9 +1,12 @@
 //! Why a program cannot start.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
+
+use serde_json::json;
 
 use crate::cli::Exit;
+use crate::stdio::Stderr;
 use crate::system_error::Reason;
 
 /// Why a program cannot start or run: an exit code, and a line that says what to do. It is
@@ -33,5 +36,24 @@ impl StartupError {
                 format_args!("{operation}: {}", Reason(&error)),
             )
         }
+    }
+}
+
+/// Runs a program. With `is_json`, an error is printed on stderr as a JSON object; without, it
+/// is returned.
+pub(super) fn report(
+    is_json: bool,
+    run: impl FnOnce() -> Result<Exit, StartupError>,
+) -> Result<Exit, StartupError> {
+    match run() {
+        Err(StartupError { exit, text }) if is_json => {
+            // Warnings before the error stay before it.
+            log::logger().flush();
+            let error = json!({"error": "start", "why": text, "code": exit as u8});
+            // If stderr is closed, only the exit code remains.
+            let _ = writeln!(Stderr, "{error}");
+            Ok(exit)
+        }
+        result => result,
     }
 }

@@ -91,6 +91,63 @@ fn json_results_go_to_stdout_unless_content_does() {
     assert_eq!(output.stderr, "");
 }
 
+/// A program reads stderr as well, where errors are reported before there is a result.
+#[test]
+fn with_json_errors_at_the_start_and_the_log_are_json() {
+    let (relay, home) = (relay(&[]), folder(&[]));
+    let start = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
+        command.env("PEERLINE_RELAY", relay.address().to_string());
+        command.args(args);
+        command.current_dir(home.path());
+        run(command, b"")
+    };
+    for (args, code, why) in [
+        (
+            &["ls", "--from", "unknown.invalid:1"][..],
+            9,
+            "cannot resolve unknown.invalid",
+        ),
+        (&["get", "a", "-d", "no"], 6, "no"),
+        (
+            &["verify", "no/such"],
+            6,
+            "no/such is no file on this computer",
+        ),
+        (
+            &["ls", "--log-file", "/no/such"],
+            11,
+            "cannot open the log file",
+        ),
+    ] {
+        let output = start(&[args, &["--json"]].concat()).expect_code(code);
+        assert_eq!(output.text(), "");
+        let [error] = &json_lines(&output.stderr)[..] else {
+            panic!("{args:?}: {}", output.stderr);
+        };
+        assert_eq!(
+            (&error["error"], &error["code"]),
+            (&json!("start"), &json!(code))
+        );
+        assert!(
+            error["why"].as_str().is_some_and(|text| text.contains(why)),
+            "{error}"
+        );
+    }
+    // A warning of the log, and one in the form that the user wants.
+    let args = ["nodes", "--relay", "unknown.invalid:1", "--json"];
+    let output = start(&args).expect_code(0);
+    let lines = json_lines(&output.stderr);
+    let is_warning = |line: &Value| line["level"] == "warn" && line["time"].is_string();
+    assert!(
+        !lines.is_empty() && lines.iter().all(is_warning),
+        "{}",
+        output.stderr
+    );
+    let output = start(&[&args[..], &["--log-format", "text"]].concat()).expect_code(0);
+    assert!(output.stderr.contains("Z [WARN] "), "{}", output.stderr);
+}
+
 #[test]
 fn json_failures() {
     let share = folder(&[("hello.txt", HELLO)]);
