@@ -186,6 +186,7 @@ fn kind(error: &SaveError) -> StoreErrorKind {
         SaveError::System(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             StoreErrorKind::NameTaken
         }
+        SaveError::NoSpace { .. } => StoreErrorKind::NoSpace,
         _ => StoreErrorKind::Other,
     }
 }

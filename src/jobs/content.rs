@@ -198,6 +198,8 @@ pub enum StoreErrorKind {
     /// A file that may not be replaced has the name. Another program may have fetched the
     /// same content meanwhile.
     NameTaken,
+    /// The disk has no space for content of this size.
+    NoSpace,
     /// The file to check is not there.
     FileMissing,
     /// Nothing, by the program.

@@ -31,6 +31,8 @@ pub enum Failure<'a> {
     NoHolder,
     /// The content has another hash than the node had announced.
     OtherContent,
+    /// There is no space for content of the size that the node states. Others may be right.
+    NoSpace(u64),
     /// The values that the node has listed for the pieces do not belong to the hash.
     WrongPieceList,
     /// This piece has another value than the content has there.
@@ -102,6 +104,11 @@ impl fmt::Display for Failure<'_> {
                 waited.as_secs()
             ),
             Self::OtherContent => f.write_str("the content does not have the announced hash"),
+            Self::NoSpace(size) => write!(
+                f,
+                "it says that the file has {}, for which there is no space",
+                Counted(*size, "byte")
+            ),
             Self::WrongPieceList => f.write_str("its list of pieces does not have the hash"),
             Self::WrongPiece(index) => write!(f, "piece {index} that it sent is wrong"),
             Self::NoHolder => f.write_str("no node has announced it"),

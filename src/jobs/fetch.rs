@@ -17,7 +17,7 @@ use std::time::Instant;
 use crate::close_reason::CloseReason;
 use crate::jobs::attempt::{Attempt, AttemptResult};
 use crate::jobs::candidate::Candidate;
-use crate::jobs::content::StoredPart;
+use crate::jobs::content::{StoreError, StoredPart};
 use crate::jobs::content_search::ContentSearch;
 use crate::jobs::failure::Failure;
 use crate::jobs::ids::{JobId, RequestId};
@@ -81,6 +81,8 @@ pub(super) struct Fetch {
     download: Option<Box<PieceDownload>>,
     /// What a failed attempt has left of an earlier job.
     stored_part: Option<StoredPart>,
+    /// A node has stated a size for which there is no space.
+    no_space: Option<StoreError>,
     /// The announced sizes of the content with which no download succeeded.
     failed_sizes: Vec<u64>,
     /// How long it waits for a node, and when it looks for one again.
@@ -112,6 +114,7 @@ impl Fetch {
             search: None,
             download: None,
             stored_part: None,
+            no_space: None,
             failed_sizes: Vec::new(),
             wait: Wait::default(),
         }

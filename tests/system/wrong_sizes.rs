@@ -1,9 +1,12 @@
 //! Nodes that announce sizes which no content has.
 
+use std::fs;
+
 use peerline::protocol::{ContentHash, PieceLayout, PieceValue};
 
+use crate::hashes;
 use crate::support::fake_server::{FakeConnection, FakeServer};
-use crate::support::{Server, ask, client_command, folder, relay, run};
+use crate::support::{Server, ask, client_command, eventually, folder, node, relay, run};
 
 /// A node that has a content of `size` bytes, whose pieces have made-up values.
 fn node_with(relay: &Server, size: u64) -> FakeServer {
@@ -55,6 +58,44 @@ fn a_size_that_no_file_has_is_an_error() {
     assert!(output.stderr.contains("saved"), "{}", output.stderr);
     get(&[]).expect_code(5);
     assert_eq!(home.path().read_dir().expect("a folder").count(), 0);
+}
+
+/// Regression: the disk was said to be full, and the other node was not tried.
+#[test]
+fn a_size_for_which_there_is_no_space_costs_that_node_only() {
+    const HUGE: &str = "9223372036854775807";
+    let share = folder(&[("file", &b"content"[..]), ("other", b"other")]);
+    let hash = ContentHash::of(b"content").to_string();
+    for (hash, words) in [
+        ("-", &["file", "-o", "file"][..]),
+        (&hash, &["file", "other", "-d", "."]),
+    ] {
+        let relay = relay(&[]);
+        let node = match hash {
+            "-" => node(&relay, share.path(), &[]),
+            _ => hashes::node(&relay, share.path(), &["--no-hash-cache"]),
+        };
+        eventually("the node announces it", || {
+            let line = format!("{} 7 {hash}", node.wire_address());
+            ask(relay.address(), b"FIND file\n").contains(&line)
+        });
+        let liar = FakeServer::new(|mut connection| {
+            while connection.line().starts_with("GET")
+                && connection.send(format!("FOUND {HUGE}\n{}", "x".repeat(2_000_000)))
+            {}
+        });
+        let (ip, port) = (liar.address().ip(), liar.address().port());
+        let lines = format!("REGISTER {ip} {port}\nSHARE {HUGE} {hash} file\n");
+        assert!(ask(relay.address(), lines.as_bytes()).ends_with("\nOK\n"));
+        for _ in 0..4 {
+            let target = folder(&[]);
+            let mut command = client_command(relay.address(), &[&["get"], words].concat());
+            command.current_dir(target.path());
+            run(command, b"").expect_code(0);
+            let saved = fs::read(target.path().join("file")).expect("it is saved");
+            assert_eq!(saved, b"content");
+        }
+    }
 }
 
 /// Pieces that are printed wait in memory until they are checked.

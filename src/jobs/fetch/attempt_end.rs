@@ -114,7 +114,15 @@ impl Fetch {
             return JobStep::Wait;
         }
         let (name, user) = (&self.name, &mut *context.user);
-        let (_, part) = attempt.discard(user);
+        let (discarded, part) = attempt.discard(user);
+        // The size is the word of this node only.
+        let may_be_smaller = |other: &Candidate| other.size < attempt.size;
+        if error.kind == StoreErrorKind::NoSpace && self.candidates.iter().any(may_be_smaller) {
+            self.no_space = Some(error);
+            let (candidate, size) = (attempt.candidate, attempt.size);
+            let failure = Failure::NoSpace(size);
+            return self.on_failure(context, candidate, size, failure, &discarded, now);
+        }
         if error.kind == StoreErrorKind::ReaderGone {
             return JobStep::Finish(JobResult::ReaderGone);
         }

@@ -33,6 +33,11 @@ impl Fetch {
     }
 
     pub(super) fn report_missing(&mut self, context: &mut JobContext) -> JobStep {
+        if let Some(error) = &self.no_space {
+            let name = &self.name;
+            context.user.on_event(UserEvent::StoreError { name, error });
+            return TaskResult::StoreError.into();
+        }
         if let Some(part) = &self.stored_part {
             let event = UserEvent::failed_with_part(&self.name, part);
             context.user.on_event(event);

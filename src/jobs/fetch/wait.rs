@@ -43,6 +43,7 @@ impl Fetch {
     pub(super) fn search_again(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
         (self.tried, self.failures, self.has_wrong_content) = (0, 0, false);
         self.failed_sizes.clear();
+        self.no_space = None;
         match context.is_direct {
             true => self.find_holders(context, now),
             false => JobStep::Query(Query::Nodes),
