@@ -11,7 +11,7 @@ use crate::hashes;
 use crate::http_archive::unpack;
 use crate::node_console::node_with_stdin;
 use crate::support::piece_node::{Fault, PieceNode};
-use crate::support::relay_index::holders;
+use crate::support::relay_index::{self, holders};
 use crate::support::{
     DEADLINE, Server, ask, ask_bytes, client_command, eventually, folder, http, noise, relay, run,
 };
@@ -25,9 +25,7 @@ fn slow_node(content: &[u8], rate: &str) -> (Server, Server, tempfile::TempDir) 
     let node = hashes::node(&relay, share.path(), &["--limit-rate", rate]);
     let hash = blake3::hash(content).to_string();
     eventually("the hash is announced", || {
-        holders(&relay, "big")
-            .iter()
-            .any(|line| line.ends_with(&hash))
+        relay_index::hashes(&relay, "big").contains(&hash)
     });
     (relay, node, share)
 }

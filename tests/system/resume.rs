@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::hashes::node;
-use crate::support::relay_index::{holders, wait_for_hash};
+use crate::support::relay_index::{hashes, wait_for_hash};
 use crate::support::{
     ProgramOutput, RunningProgram, Server, client_command, eventually, folder, noise, relay, run,
 };
@@ -370,8 +370,8 @@ fn a_sparse_file_stays_sparse() {
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &["--no-hash-cache"]);
     eventually("the relay knows the hash", || {
-        let holders = holders(&relay, "large");
-        holders.iter().any(|holder| !holder.ends_with('-'))
+        let hashes = hashes(&relay, "large");
+        hashes.iter().any(|hash| hash != "-")
     });
     let home = folder(&[]);
     let mut command = client_command(relay.address(), &["get", "large", "-d."]);

@@ -4,13 +4,20 @@ use std::net::SocketAddr;
 
 use crate::support::{Server, ask, eventually};
 
-/// The holders of a file, each as `ip port size hash`.
+/// The holders of a file, each as `ip port size hash`, and the id of a node that has shown one.
 pub fn holders(relay: &Server, name: &str) -> Vec<String> {
     let answer = ask(relay.address(), format!("FIND {name}\n").as_bytes());
     if answer == "NOTFOUND\n" {
         return Vec::new();
     }
     list(&answer, "HOLDERS ")
+}
+
+/// What each holder of a file has announced as its hash: `-` for none.
+pub fn hashes(relay: &Server, name: &str) -> Vec<String> {
+    let holders = holders(relay, name);
+    let hashes = holders.iter().filter_map(|line| line.split(' ').nth(3));
+    hashes.map(str::to_owned).collect()
 }
 
 /// The files whose names contain `text`, each as `size hash holders name`.
@@ -34,8 +41,8 @@ fn list(answer: &str, head: &str) -> Vec<String> {
 pub fn wait_for_hash(relay: &Server, name: &str, content: &[u8], nodes: usize) {
     let hash = blake3::hash(content).to_string();
     eventually("the relay knows the hash", || {
-        let holders = holders(relay, name);
-        holders.iter().filter(|line| line.ends_with(&hash)).count() == nodes
+        let hashes = hashes(relay, name);
+        hashes.iter().filter(|other| **other == hash).count() == nodes
     });
 }
 
