@@ -15,19 +15,15 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::support::{
-    HttpResponse, Nc, SECRET, SecretFile, Server, ask, client_command, eventually, folder, has,
-    http, node_command, noise, relay, relay_command, run, s_client, server_id, tls_proxy,
-    tls_session, unlisted_node,
+    HttpResponse, Nc, SECRET, SecretFile, Server, TLS_STATE, ask, client_command, eventually,
+    folder, has, http, node_command, noise, relay, relay_command, run, s_client, server_id,
+    tls_proxy, tls_session, unlisted_node,
 };
 
 const OTHER: &str = "correct horse staple";
 
 const NEEDED: &str = "ERROR 401 a secret is needed; type AUTH secret";
 const WRONG: &str = "ERROR 401 wrong secret";
-
-/// Where members of the group remember the keys of relays: a program of another test, whose
-/// relay has the same port by chance, must not take it for one of these.
-const STATE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/state-of-a-group");
 
 /// A relay with the secret.
 fn secret_relay(args: &[&str]) -> Server {
@@ -41,7 +37,7 @@ fn secret_node(relay: &Server, share: &Path, args: &[&str]) -> Server {
     let mut command = node_command(relay.address(), share, args);
     command
         .env("PEERLINE_SECRET", SECRET)
-        .env("XDG_STATE_HOME", STATE);
+        .env("XDG_STATE_HOME", TLS_STATE);
     Server::start(command)
 }
 
@@ -407,7 +403,7 @@ fn a_secret_needs_tls() {
 fn client_with(relay: SocketAddr, secret: Option<&str>, args: &[&str]) -> Command {
     let mut command = client_command(relay, args);
     command.envs(secret.map(|secret| ("PEERLINE_SECRET", secret)));
-    command.env("XDG_STATE_HOME", STATE);
+    command.env("XDG_STATE_HOME", TLS_STATE);
     command
 }
 

@@ -32,7 +32,7 @@ pub use files::{folder, folder_of_names, large_file, noise};
 pub use http::{HttpResponse, http, read_chunks};
 pub use http_program::{http_program, is_missing};
 pub use nc::{Nc, ask, ask_bytes, without_epochs};
-pub use program::{ProgramOutput, client, client_command, run};
+pub use program::{ProgramOutput, TLS_STATE, client, client_command, run, set_state};
 pub use running_program::RunningProgram;
 pub use secret_file::{SECRET, SecretFile};
 pub use server::{

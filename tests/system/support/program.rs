@@ -42,7 +42,19 @@ pub fn client_command(relay: SocketAddr, args: &[&str]) -> Command {
         .arg(relay.ip().to_string())
         .arg(relay.port().to_string())
         .args(args);
+    set_state(&mut command, args);
     command
+}
+
+/// Where programs remember the keys of their relays that have to speak TLS: a program of another
+/// test, whose relay has the same port by chance, must not take it for one of these.
+pub const TLS_STATE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/state-of-a-group");
+
+/// Uses [`TLS_STATE`] for a command that connects over TLS because of these arguments.
+pub fn set_state(command: &mut Command, args: &[&str]) {
+    if args.contains(&"--secret-file") || args.contains(&"required") {
+        command.env("XDG_STATE_HOME", TLS_STATE);
+    }
 }
 
 /// Runs a program to its end, with `input` on stdin.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use wait_timeout::ChildExt;
 
-use crate::support::{DEADLINE, ask};
+use crate::support::{DEADLINE, ask, set_state};
 
 /// A running server. It is killed when this is dropped.
 pub struct Server {
@@ -80,6 +80,7 @@ pub fn node_command(relay: SocketAddr, folder: &Path, args: &[&str]) -> Command 
         .arg("--no-hashes")
         .args(whole_log(args))
         .args(args);
+    set_state(&mut command, args);
     command
 }
 
