@@ -51,8 +51,8 @@ missing | send | write: send IP PORT 'TEXT'
 unexpected word | send | write the message in quotes
 unexpected word | search find | write a text with blanks in quotes
 unexpected word | chat | chat reads messages from its input
-unexpected word | ls | to search for a text: peer-client {before} search {subject}
-unexpected word | no-command | to fetch a file of that name: peer-client {before} get {subject}
+unexpected word | ls | to search for a text: peer-client {before}search {subject}
+unexpected word | no-command | to fetch a file of that name: peer-client {before}get {subject}
 unknown command | list dir files | the command is ls
 unknown command | download fetch cat wget curl | the command is get NAME
 unknown command | check repair | the command is verify FILE
@@ -94,7 +94,8 @@ pub(super) struct ClientArgs {
 }
 
 impl ClientArgs {
-    /// How a command for the same servers begins, with a blank at the end.
+    /// How a command for the same servers begins, with a blank at the end. Flags for access and TLS
+    /// are not repeated.
     pub(super) fn command_start(&self) -> String {
         let start = match &self.from {
             Some(node) => format!("--from {}", quoted(&node.to_string())),

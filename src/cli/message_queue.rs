@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,8 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A queue of at most `max` messages: its two ends.
 pub(super) fn message_queue(max: usize) -> (MessageQueue, QueuedMessages) {
-    let (sender, receiver) = sync_channel(max);
+    // `WaitingCounts` limit it: a channel with a limit would take memory for all of it at once.
+    let (sender, receiver) = channel();
     let waiting = WaitingCounts::default();
     let queue = MessageQueue {
         sender,
@@ -28,7 +29,7 @@ pub(super) fn message_queue(max: usize) -> (MessageQueue, QueuedMessages) {
 
 /// The end to which messages are appended.
 pub(super) struct MessageQueue {
-    sender: SyncSender<QueuedMessage>,
+    sender: Sender<QueuedMessage>,
     max: usize,
     waiting: WaitingCounts,
     /// Messages that found no room since this was last logged.
@@ -67,8 +68,8 @@ impl MessageQueue {
             from: message.from,
             text: message.text.clone().into_owned(),
         };
-        // There is room. If the thread at the other end has failed, it has said so.
-        let _ = self.sender.try_send(message);
+        // If the thread at the other end has failed, it has said so.
+        let _ = self.sender.send(message);
         self.report_dropped(Instant::now());
     }
 

@@ -216,9 +216,10 @@ fn find_hint(hints: &str, problem: &str, about: [&str; 2], words: &[String]) -> 
 }
 
 /// Replaces the placeholders of a hint: `{subject}`, `{port}` (the first port among the
-/// words, or 8888), `{address}` (the first IP address) and `{words}` (the words with the
-/// relay's address at the front) and `{before}` (the words before the subject, without the
-/// command). Words that stand in a command are quoted. Returns none if the words contain no `{address}`.
+/// words, or 8888), `{address}` (the first IP address), `{words}` (the words with the
+/// relay's address at the front) and `{before}` (the words before the command or, without one,
+/// before the subject, each with a blank behind it). Words that stand in a command are quoted.
+/// None if the hint needs an address, and the words have none.
 fn fill(hint: &str, [subject, command]: [&str; 2], words: &[String]) -> Option<String> {
     let mut values = words
         .iter()
@@ -229,13 +230,14 @@ fn fill(hint: &str, [subject, command]: [&str; 2], words: &[String]) -> Option<S
         true => hint.replace("{address}", words.iter().find_map(|word| address(word))?),
         false => hint,
     };
-    let before = words.iter().take_while(|word| *word != subject);
-    let before = before.filter(|word| *word != command);
-    let before: Vec<String> = before.map(|word| quoted(word)).collect();
+    let position = |wanted: &str| words.iter().rposition(|word| *word == wanted);
+    let end = position(command).or_else(|| position(subject)).unwrap_or(0);
+    let before = words[..end].iter().map(|word| quoted(word) + " ");
+    let before: String = before.collect();
     let words = address_first(words).join(" ");
     Some(
         hint.replace("{words}", &words)
-            .replace("{before}", &before.join(" "))
+            .replace("{before}", &before)
             .replace("{subject}", &quoted(subject)),
     )
 }

@@ -36,17 +36,17 @@ impl Client {
         }
     }
 
-    /// The user has interrupted the program. `untold` are the names of jobs that have reported
+    /// The user has interrupted the program. `unreported` are the names of jobs that have reported
     /// nothing. The summary of a batch counts them, too.
-    pub(super) fn report_interrupt(&mut self, mut untold: Vec<String>) {
+    pub(super) fn report_interrupt(&mut self, mut unreported: Vec<String>) {
         if self.is_batch {
             return;
         }
         // Nothing is fetched before the list of nodes has come.
         if self.awaits_nodes {
-            untold.extend(self.queue.next_word());
+            unreported.extend(self.queue.next_word());
         }
-        for word in &untold {
+        for word in &unreported {
             let event = UserEvent::Interrupted { word };
             self.jobs.user().on_event(event);
         }

@@ -365,8 +365,8 @@ impl Role for Client {
     }
 
     fn drain(&mut self, context: &mut Context<'_, Self>) {
-        let untold = self.jobs.abort();
-        self.report_interrupt(untold);
+        let unreported = self.jobs.abort();
+        self.report_interrupt(unreported);
         self.finish_batch();
         self.result = TaskResult::Interrupted;
         context.out.stop_loop();

@@ -106,7 +106,8 @@ impl Printer {
         self.is_flushed = true;
         let bytes = std::mem::take(&mut self.buffer);
         if stdout_is_closed() {
-            let reason = "stdout is closed, or /dev/null for reading and writing: -o FILE saves it";
+            let reason = "there is no stdout, or it is /dev/null opened for reading and writing; \
+                          -o FILE saves the content";
             return Err(StoreError {
                 reason: reason.to_owned(),
                 kind: StoreErrorKind::Other,

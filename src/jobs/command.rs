@@ -46,8 +46,9 @@ get NAME... fetch files; names as in a shell: get 'two words.txt'
             --hash HASH: fetch the content with this hash; --all: all files;
             --hidden: also those whose names start with a dot
             --wait SECONDS: wait for a node that has the file
-verify FILE check a file on disk, and fetch wrong and missing pieces again; of another
-            name there: verify FILE NAME; of get -d DIR: verify -d DIR NAME
+verify FILE check a file on disk, and fetch wrong and missing pieces again; if it has
+            another name in the network: verify FILE NAME; if it was saved with
+            -d DIR: verify -d DIR NAME
 ls          list all files that the nodes have announced; -l shows whole hashes
 search TEXT list the files whose names contain TEXT, or match a glob: *.txt
 find NAME   list the nodes that have the file NAME

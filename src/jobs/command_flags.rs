@@ -73,7 +73,9 @@ impl Flags {
 /// A flag, and the value in the same word, if there is one: `--wait=60`, `-oFILE`.
 pub(super) fn split_flag(word: &str) -> (&str, Option<&str>) {
     match word.split_at_checked(2) {
-        Some((flag @ ("-o" | "-d"), value)) if !value.is_empty() => (flag, Some(value)),
+        Some((flag @ ("-o" | "-d"), value)) if !value.is_empty() => {
+            (flag, Some(value.strip_prefix('=').unwrap_or(value)))
+        }
         Some(("--", _)) => match word.split_once('=') {
             Some((flag, value)) => (flag, Some(value)),
             None => (word, None),

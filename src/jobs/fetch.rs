@@ -81,8 +81,8 @@ pub(super) struct Fetch {
     download: Option<Box<PieceDownload>>,
     /// What a failed attempt has left of an earlier job.
     stored_part: Option<StoredPart>,
-    /// A node has stated a size for which there is no space.
-    no_space: Option<StoreError>,
+    /// How many nodes have stated sizes for which there is no space, and the last error.
+    no_space: Option<(usize, StoreError)>,
     /// The announced sizes of the content with which no download succeeded.
     failed_sizes: Vec<u64>,
     /// How long it waits for a node, and when it looks for one again.

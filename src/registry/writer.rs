@@ -31,7 +31,7 @@ const LISTENERS_INTERVAL: Duration = Duration::from_secs(3);
 pub(super) enum WriterRequest {
     /// Publish, if the connection is still the one of the batch.
     Publish(RegistryBatch),
-    /// Use this connection from now on, on which others read the stream from this entry on.
+    /// Use this connection from now on. The stream ended with this entry when it was opened.
     Connect(InstanceId, EngineConnection, EntryId),
 }
 

@@ -79,7 +79,7 @@ impl fmt::Display for ProofError {
             Self::Refused(code, text) => {
                 let advice = match *code {
                     ErrorCode::NO_SECRET => {
-                        "; write its secret into --secret-file or PEERLINE_SECRET"
+                        "; give its secret by --secret-file FILE or PEERLINE_SECRET"
                     }
                     ErrorCode::UNKNOWN_VERB => "; leave out --secret-file and PEERLINE_SECRET",
                     _ => "",
@@ -146,8 +146,8 @@ mod tests {
         let error = exchange
             .on_bytes(b"ERROR 401 wrong secret\n")
             .expect_err("refused");
-        let text = "the server refused the secret: error 401: wrong secret; write its secret into \
-                    --secret-file or PEERLINE_SECRET";
+        let text = "the server refused the secret: error 401: wrong secret; give its secret by \
+                    --secret-file FILE or PEERLINE_SECRET";
         assert_eq!(error.to_string(), text);
     }
 }

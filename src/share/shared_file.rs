@@ -90,8 +90,8 @@ impl SharedFile {
 }
 
 /// Samples of a file of this size, evenly spread from the first byte to the last one. Small files
-/// have none, because they are read at once. Only what is in memory is read where the file system
-/// can tell: others wait meanwhile.
+/// have none, because they are read at once. Only what is in memory is read, because others wait
+/// meanwhile; all of it where the file system cannot tell (preadv2(2), `RWF_NOWAIT`).
 fn samples(file: &File, size: i64) -> Box<[Sample]> {
     if size <= MAX_SMALL as i64 {
         return Box::default();
@@ -127,7 +127,7 @@ pub(super) fn is_on_blocks(file: impl AsFd) -> bool {
 }
 
 impl SendableFile for SharedFile {
-    /// A file that has grown counts as unchanged if its samples are: a program that appends to a
+    /// A file that has grown counts as unchanged if there are samples, and they are: a program that appends to a
     /// file, such as a log, leaves the bytes before as they are. One that writes a longer file in
     /// its place does not.
     fn is_unchanged(&self) -> bool {

@@ -122,7 +122,7 @@ fn file_text(event: &UserEvent<'_>) -> Option<String> {
             escaped(name)
         ),
         UserEvent::Interrupted { word } => format!(
-            "{}: interrupted before a node has sent any of it",
+            "{}: interrupted; nothing of it was printed or kept",
             Escaped::text(word)
         ),
         UserEvent::NoPartStored {

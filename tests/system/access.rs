@@ -432,8 +432,8 @@ fn programs_prove_that_they_know_the_secret() {
     for (secret, why) in [
         (
             Some(OTHER),
-            "the server refused the secret: error 401: wrong secret; write its secret into \
-             --secret-file or PEERLINE_SECRET\n",
+            "the server refused the secret: error 401: wrong secret; give its secret by \
+             --secret-file FILE or PEERLINE_SECRET\n",
         ),
         (
             None,

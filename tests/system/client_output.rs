@@ -309,7 +309,7 @@ fn without_a_stdout_nothing_is_fetched_in_vain() {
     for name in ["large", "small", "empty"] {
         let output = get(name, ">&-").expect_code(6);
         assert!(
-            output.stderr.contains("stdout is closed"),
+            output.stderr.contains("there is no stdout"),
             "{}",
             output.stderr
         );

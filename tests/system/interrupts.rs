@@ -120,7 +120,7 @@ fn an_interrupt_before_a_node_has_the_file_names_the_file() {
                 || asked.connections() > before,
             )
         };
-        let line = "a b: interrupted before a node has sent any of it";
+        let line = "a b: interrupted; nothing of it was printed or kept";
         let text = get(&[]);
         assert_eq!(text.lines().last(), Some(line));
         let text = get(&["-o", "/dev/null"]);

@@ -118,7 +118,8 @@ impl Fetch {
         // The size is the word of this node only.
         let may_be_smaller = |other: &Candidate| other.size < attempt.size;
         if error.kind == StoreErrorKind::NoSpace && self.candidates.iter().any(may_be_smaller) {
-            self.no_space = Some(error);
+            let count = self.no_space.as_ref().map_or(0, |(count, _)| *count);
+            self.no_space = Some((count + 1, error));
             let (candidate, size) = (attempt.candidate, attempt.size);
             let failure = Failure::NoSpace(size);
             return self.on_failure(context, candidate, size, failure, &discarded, now);

@@ -33,7 +33,9 @@ impl Fetch {
     }
 
     pub(super) fn report_missing(&mut self, context: &mut JobContext) -> JobStep {
-        if let Some(error) = &self.no_space {
+        if let Some((count, error)) = &self.no_space
+            && *count == self.failures
+        {
             let name = &self.name;
             context.user.on_event(UserEvent::StoreError { name, error });
             return TaskResult::StoreError.into();

@@ -24,7 +24,7 @@ impl Fetch {
         until.max()
     }
 
-    /// Until when nodes that send something are waited for: the first one is slow then. None if our
+    /// When the first of the open attempts is slow, so that others are tried beside it. None if our
     /// own limit may delay them.
     pub(super) fn patience_end(&self, context: &JobContext) -> Option<Instant> {
         let limits = &context.limits;

@@ -208,10 +208,7 @@ impl Sources {
                 source.state = SourceState::Ready;
             }
         }
-        let slow = self.all.iter().filter(|source| source.is_slow).count();
-        let max = self
-            .max
-            .saturating_add(slow.min(self.max.saturating_mul(SLOW_PER_PLACE)));
+        let max = self.places();
         let mut in_use = self.in_use();
         if needs_list {
             in_use -= self.without_list();
@@ -276,7 +273,15 @@ impl Sources {
 
     /// Whether more nodes could be used than are known.
     pub(super) fn wants_more(&self) -> bool {
-        self.in_use() + self.spare.len() < self.max
+        self.in_use() + self.spare.len() < self.places()
+    }
+
+    /// The most nodes that are used now.
+    fn places(&self) -> usize {
+        let used = self.all.iter().filter(|source| source.is_in_use());
+        let slow = used.filter(|source| source.is_slow).count();
+        let extra = slow.min(self.max.saturating_mul(SLOW_PER_PLACE));
+        self.max.saturating_add(extra)
     }
 
     /// The number of nodes that may be asked now or later.

@@ -18,7 +18,7 @@ impl JobRunner {
     /// knows nothing, because no node has sent anything.
     pub fn abort(&mut self) -> Vec<String> {
         let ids = self.jobs.keys().copied().collect::<Vec<_>>();
-        let untold = ids
+        let unreported = ids
             .into_iter()
             .filter(|id| !self.keep(*id))
             .collect::<Vec<_>>();
@@ -27,7 +27,7 @@ impl JobRunner {
             ActiveJob::Expand(expand) => Some(expand.pattern().to_string()),
             _ => None,
         };
-        let words = untold.into_iter().filter_map(word).collect();
+        let words = unreported.into_iter().filter_map(word).collect();
         self.jobs.clear();
         words
     }
