@@ -9,10 +9,11 @@ use crate::support::{Server, Terminal, client_command, folder, noise, relay};
 
 const SIZE: usize = 6_000_000;
 
-/// The command at a terminal with so many columns.
+/// The command at a terminal with so many columns, once a line is typed: the terminal gets its
+/// first size after the shell has started.
 fn at_width(columns: usize, command: &Command, home: &Path) -> Command {
     let mut shell = Command::new("sh");
-    let script = format!("stty cols {columns}\nexec \"$0\" \"$@\"");
+    let script = format!("read -r line\nstty cols {columns}\nexec \"$0\" \"$@\"");
     shell
         .args(["-c", &script])
         .arg(command.get_program())
@@ -45,7 +46,9 @@ fn lines(shown: &str) -> Vec<String> {
 fn progress(relay: &Server, columns: usize, args: &[&str]) -> Vec<String> {
     let home = folder(&[]);
     let command = client_command(relay.address(), args);
-    let (shown, code) = Terminal::start(at_width(columns, &command, home.path())).wait();
+    let mut terminal = Terminal::start(at_width(columns, &command, home.path()));
+    terminal.enter("");
+    let (shown, code) = terminal.wait();
     assert_eq!(code, 0, "{shown}");
     let mut lines = lines(&shown);
     lines.retain(|line| line.contains(" of 6.00 MB") || line.contains(" of 2 files"));
