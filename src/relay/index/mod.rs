@@ -253,7 +253,7 @@ impl Index {
     }
 
     /// Removes files of a node until the budget, which counts [`name_work`], is spent, or none
-    /// is left.
+    /// is left; one in any case.
     pub(super) fn remove_files(&mut self, node: SlotId, budget: &mut usize) {
         let Some(files) = self.shares.get(&node) else {
             return;
@@ -262,14 +262,16 @@ impl Index {
         self.remove_ids(node, &ids);
     }
 
-    /// The first ones of these names, as many as the budget pays for.
+    /// The first ones of these names, as many as the budget pays for; one in any case, so that a
+    /// budget that something else has spent stops nothing for ever.
     pub(super) fn affordable(
         &self,
         ids: impl Iterator<Item = NameId>,
         budget: &mut usize,
     ) -> Vec<NameId> {
+        let mut is_first = true;
         ids.take_while(|id| {
-            let is_affordable = *budget > 0;
+            let is_affordable = std::mem::take(&mut is_first) || *budget > 0;
             if is_affordable {
                 let name = self.entries.get(*id).map_or("", |entry| &entry.name);
                 *budget = budget.saturating_sub(name_work(name.as_bytes()));

@@ -211,10 +211,7 @@ impl Relay {
                     return ChangeResult::Rejected;
                 };
                 // Its files follow.
-                // The line itself may have taken all of the budget: some are removed in any case.
-                let mut rest = (*budget).max(1);
-                self.index.remove_files(slot, &mut rest);
-                *budget = rest.min(*budget);
+                self.index.remove_files(slot, budget);
                 match self.index.file_count(slot) {
                     0 => ChangeResult::Applied,
                     _ => ChangeResult::Unfinished,
