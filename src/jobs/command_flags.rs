@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::jobs::words::split_words;
 use crate::protocol::HashPrefix;
 use crate::quantity::{integer, seconds_or_zero};
 
@@ -19,14 +20,42 @@ pub(super) struct Flags {
     pub(super) force: bool,
     pub(super) restart: bool,
     pub(super) hidden: bool,
+    pub(super) all: bool,
 }
 
 impl Flags {
+    /// Reads the words of a command: the flags among them, and the others. After `--`, none is a
+    /// flag. `is_known` tells which flags the command has.
+    ///
+    /// # Errors
+    /// Which word is wrong. `usage` says how to write the command.
+    pub(super) fn read(
+        line: &str,
+        is_known: impl Fn(&str) -> bool,
+        usage: &str,
+    ) -> Result<(Self, Vec<String>), String> {
+        let mut words = split_words(line)?.into_iter();
+        let (mut flags, mut others, mut may_be_flag) = (Self::default(), Vec::new(), true);
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--" if may_be_flag => may_be_flag = false,
+                flag if may_be_flag && flag.starts_with('-') => {
+                    if !is_known(split_flag(flag).0) {
+                        return Err(format!("unknown flag {flag}; {usage}"));
+                    }
+                    flags.add(flag, &mut words, usage)?;
+                }
+                _ => others.push(word),
+            }
+        }
+        Ok((flags, others))
+    }
+
     /// Reads a flag. Its value is in the same word, or the next one of `words`.
     ///
     /// # Errors
     /// The flag is unknown, or its value is wrong. `usage` says how to write the command.
-    pub(super) fn add(
+    fn add(
         &mut self,
         word: &str,
         words: &mut impl Iterator<Item = String>,
@@ -65,13 +94,14 @@ impl Flags {
             "--restart" => &mut self.restart,
             "--mkdir" => &mut self.mkdir,
             "--hidden" => &mut self.hidden,
+            "--all" => &mut self.all,
             _ => return Err(format!("unknown flag {word}; {usage}")),
         })
     }
 }
 
 /// A flag, and the value in the same word, if there is one: `--wait=60`, `-oFILE`.
-pub(super) fn split_flag(word: &str) -> (&str, Option<&str>) {
+fn split_flag(word: &str) -> (&str, Option<&str>) {
     match word.split_at_checked(2) {
         Some((flag @ ("-o" | "-d"), value)) if !value.is_empty() => {
             (flag, Some(value.strip_prefix('=').unwrap_or(value)))

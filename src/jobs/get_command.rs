@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::jobs::command_flags::Flags;
 use crate::jobs::file_pattern::FilePattern;
-use crate::jobs::words::split_words;
 use crate::protocol::HashPrefix;
 
 const USAGE: &str = "usage: get NAME... [-o FILE | -d DIR [--mkdir]] [--force] [--restart] \
@@ -63,17 +62,11 @@ impl GetCommand {
     /// # Errors
     /// Which word is wrong, and how to write the command.
     pub(super) fn parse(line: &str) -> Result<Self, String> {
-        let mut words = split_words(line)?.into_iter();
-        let (mut flags, mut patterns, mut may_be_flag) = (Flags::default(), Vec::new(), true);
-        while let Some(word) = words.next() {
-            match word.as_str() {
-                "--" if may_be_flag => may_be_flag = false,
-                "--all" if may_be_flag => patterns.push(FilePattern::All),
-                flag if may_be_flag && flag.starts_with('-') => {
-                    flags.add(flag, &mut words, USAGE)?;
-                }
-                _ => patterns.push(parse_pattern(&word)?),
-            }
+        let (flags, words) = Flags::read(line, |_| true, USAGE)?;
+        let patterns: Result<Vec<_>, _> = words.iter().map(|word| parse_pattern(word)).collect();
+        let mut patterns = patterns?;
+        if flags.all {
+            patterns.push(FilePattern::All);
         }
         // With -o it is one file, whose name may look like a glob.
         if let (Some((_, false)), [_]) = (&flags.path, &patterns[..]) {

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use crate::jobs::content::StoreError;
 use crate::jobs::failure::Failure;
 use crate::jobs::ids::{JobId, RequestId};
+use crate::jobs::job_step::JobStep;
 use crate::jobs::listed_nodes::ListedNodes;
 use crate::jobs::node_pool::{NodePool, PoolPeer, PooledRequest};
 use crate::jobs::node_tls::NodeTls;
 use crate::jobs::relay_query::Query;
+use crate::jobs::task_result::TaskResult;
 use crate::jobs::unreachable_nodes::UnreachableNodes;
 use crate::jobs::user::User;
 use crate::jobs::user_event::UserEvent;
 use crate::limits::JobLimits;
-use crate::protocol::{NodeAddress, NodeItem, Request};
+use crate::protocol::{FileName, NodeAddress, NodeItem, Request};
 use crate::role::PeerTls;
 
 /// What the jobs of one user share.
@@ -112,6 +115,20 @@ impl JobContext {
             }
             _ => UserEvent::RelayFailed(query, failure),
         });
+    }
+
+    /// The content of a job cannot be stored. What is there of it stays.
+    pub(super) fn end_not_stored(
+        &mut self,
+        job: JobId,
+        name: &FileName<'_>,
+        error: &StoreError,
+    ) -> JobStep {
+        self.user.on_event(UserEvent::StoreError { name, error });
+        if let Some(part) = self.user.keep(job).stored() {
+            self.user.on_event(UserEvent::part_stored(name, &part));
+        }
+        TaskResult::StoreError.into()
     }
 
     /// The position of a node in the relay's list, from 1 on, and the length of the list.

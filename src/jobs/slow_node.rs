@@ -1,4 +1,4 @@
-//! When a node is slow, so that another one is used beside it.
+//! When a node is slow, so that another one is used beside it or in its place.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,8 @@ pub(super) const SLOW_BYTES: u64 = 64 * 1024;
 /// So many times the usual delay.
 const INTERVAL_DELAYS: u32 = 8;
 
-/// The time in which a node must send [`SLOW_BYTES`]. `delay` is how long it may be silent.
+/// The time in which a node must send [`SLOW_BYTES`], and something of a long piece. `delay` is how
+/// long it may be silent.
 pub(super) fn interval(delay: Duration) -> Duration {
     delay * INTERVAL_DELAYS
 }

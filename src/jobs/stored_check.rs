@@ -71,23 +71,9 @@ impl StoredCheck {
             Ok(StoredContent::Unfinished) => Some(JobStep::Wait),
             Ok(StoredContent::Other) => {
                 let error = self.error.take()?;
-                Some(end_not_stored(context, job, name, &error))
+                Some(context.end_not_stored(job, name, &error))
             }
-            Err(error) => Some(end_not_stored(context, job, name, &error)),
+            Err(error) => Some(context.end_not_stored(job, name, &error)),
         }
     }
-}
-
-/// The content is not stored. What is there of it stays.
-fn end_not_stored(
-    context: &mut JobContext,
-    job: JobId,
-    name: &FileName<'static>,
-    error: &StoreError,
-) -> JobStep {
-    context.user.on_event(UserEvent::StoreError { name, error });
-    if let Some(part) = context.user.keep(job).stored() {
-        context.user.on_event(UserEvent::part_stored(name, &part));
-    }
-    TaskResult::StoreError.into()
 }

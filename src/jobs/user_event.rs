@@ -168,7 +168,7 @@ pub enum UserEvent<'a> {
         /// could check a part.
         hash_is_known: bool,
     },
-    /// The user has interrupted the program before a node has sent any of the file.
+    /// The user has interrupted the program, and nothing of the file was printed or kept.
     Interrupted {
         /// The name or the pattern.
         word: &'a str,

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::jobs::command_flags::{Flags, split_flag};
-use crate::jobs::words::split_words;
+use crate::jobs::command_flags::Flags;
 use crate::protocol::{FileName, HashPrefix};
 
 const USAGE: &str = "usage: verify FILE [NAME], or verify -d DIR NAME; \
@@ -35,20 +34,7 @@ impl VerifyCommand {
     /// # Errors
     /// Which word is wrong, and how to write the command.
     pub(super) fn parse(line: &str) -> Result<Self, String> {
-        let mut words = split_words(line)?.into_iter();
-        let (mut flags, mut files, mut may_be_flag) = (Flags::default(), Vec::new(), true);
-        while let Some(word) = words.next() {
-            match word.as_str() {
-                "--" if may_be_flag => may_be_flag = false,
-                flag if may_be_flag && flag.starts_with('-') => {
-                    if !FLAGS.contains(&split_flag(flag).0) {
-                        return Err(format!("unknown flag {flag}; {USAGE}"));
-                    }
-                    flags.add(flag, &mut words, USAGE)?;
-                }
-                _ => files.push(word),
-            }
-        }
+        let (flags, files) = Flags::read(line, |flag| FLAGS.contains(&flag), USAGE)?;
         let dir = flags.path.map(|(path, _)| path);
         let mut files = files.into_iter();
         let file = files

@@ -266,21 +266,17 @@ impl PieceDownload {
         context: &mut JobContext,
         error: StoreError,
     ) -> DownloadStep {
-        if error.kind == StoreErrorKind::NameTaken {
-            self.cancel_requests(context);
-            return DownloadStep::NameTaken(error);
+        match error.kind {
+            StoreErrorKind::NameTaken => {
+                self.cancel_requests(context);
+                DownloadStep::NameTaken(error)
+            }
+            StoreErrorKind::ReaderGone => {
+                context.user.discard(self.job);
+                JobStep::Finish(JobResult::ReaderGone).into()
+            }
+            _ => context.end_not_stored(self.job, &self.name, &error).into(),
         }
-        let (name, user) = (&self.name, &mut context.user);
-        if error.kind == StoreErrorKind::ReaderGone {
-            user.discard(self.job);
-            return JobStep::Finish(JobResult::ReaderGone).into();
-        }
-        let error = &error;
-        user.on_event(UserEvent::StoreError { name, error });
-        if let Some(part) = user.keep(self.job).stored() {
-            user.on_event(UserEvent::part_stored(name, &part));
-        }
-        JobStep::from(TaskResult::StoreError).into()
     }
 
     /// Nobody has the rest of the content.

@@ -20,10 +20,6 @@ const REQUESTS_PER_CONNECTION: usize = 4;
 /// The most bytes of pieces that are requested twice and wait in memory.
 const MAX_DUPLICATES: u64 = 8 * 1024 * 1024;
 
-/// A piece that is too long to wait in memory is requested from another node when nothing
-/// of it has come for this many times the usual delay.
-const STALL_DELAY: u32 = 8;
-
 /// Under a rate limit, no more pieces are requested at once than come in so many seconds: of
 /// many pieces that come slowly, none is complete when the download is broken off.
 const RATE_SECONDS: u64 = 4;
@@ -262,7 +258,8 @@ impl PieceDownload {
     fn duplicate_due(&self, transfer: &Transfer, context: &JobContext) -> Instant {
         let delay = context.limits.try_delay;
         match self.fits_memory(transfer.piece) {
-            false => transfer.last_input + delay * STALL_DELAY,
+            // A piece that is too long to wait in memory starts anew at another node.
+            false => transfer.last_input + slow_node::interval(delay),
             // A piece that our own limit delays is not late.
             true => match self.late_at(transfer, context) {
                 Some(late) => late,
@@ -274,7 +271,7 @@ impl PieceDownload {
     /// When a piece is late if nothing more of it comes, under our rate limits.
     fn late_at(&self, transfer: &Transfer, context: &JobContext) -> Option<Instant> {
         let rate = context.limits.lowest_rate?.max(1);
-        let delay = context.limits.try_delay * STALL_DELAY;
+        let delay = slow_node::interval(context.limits.try_delay);
         // All requests share the limit. That of each node is shared by its requests only, which
         // are no more.
         let share = LATE_PART * context.pool.requests().max(1) as u64;

@@ -15,7 +15,7 @@ use crate::role::{Output, Role};
 
 impl JobRunner {
     /// Breaks off all jobs: the program ends. Returns the names and patterns of which the user
-    /// knows nothing, because no node has sent anything.
+    /// knows nothing, because nothing was printed or kept.
     pub fn abort(&mut self) -> Vec<String> {
         let ids = self.jobs.keys().copied().collect::<Vec<_>>();
         let unreported = ids
