@@ -46,8 +46,8 @@ pub(super) struct MessageCommandArgs {
     /// Kill the command after this time
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     on_message_timeout: Duration,
-    /// Maximum number of messages that wait for the command; those of one address may take half of
-    /// the places that others leave; further ones are dropped
+    /// Maximum number of messages that wait for the command. Those from one address may fill half
+    /// of the room that other addresses leave. Messages beyond that are dropped
     #[arg(long, value_name = "N", default_value = "16", value_parser = integer::<usize>(1..))]
     on_message_queue: usize,
     /// Maximum number of messages of one sender that are answered without a minute of silence

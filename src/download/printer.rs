@@ -106,8 +106,8 @@ impl Printer {
         self.is_flushed = true;
         let bytes = std::mem::take(&mut self.buffer);
         if stdout_is_closed() {
-            let reason = "there is no stdout, or it is /dev/null opened for reading and writing; \
-                          -o FILE saves the content";
+            let reason = "cannot write to stdout: it is closed, or /dev/null opened for both reading and \
+                          writing; to save the content, use -o FILE";
             return Err(StoreError {
                 reason: reason.to_owned(),
                 kind: StoreErrorKind::Other,

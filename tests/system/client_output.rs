@@ -309,7 +309,9 @@ fn without_a_stdout_nothing_is_fetched_in_vain() {
     for name in ["large", "small", "empty"] {
         let output = get(name, ">&-").expect_code(6);
         assert!(
-            output.stderr.contains("there is no stdout"),
+            output
+                .stderr
+                .contains("cannot write to stdout: it is closed"),
             "{}",
             output.stderr
         );
