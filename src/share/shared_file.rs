@@ -11,7 +11,7 @@ use crate::node::{FileRevision, MAX_SMALL};
 use crate::role::SendableFile;
 use crate::share::file_identity::FileIdentity;
 
-/// Places of a file that are compared if it has grown.
+/// Places of a file that are compared if its status has changed.
 const SAMPLES: i64 = 8;
 
 /// Bytes at each of them.
@@ -24,6 +24,8 @@ pub struct SharedFile {
     /// None for a part file: its pieces stay as they are once they are there.
     version: Option<ContentVersion>,
     revision: FileRevision,
+    /// Number of its names when it was opened.
+    links: u64,
     /// Parts of a large file as they were when it was opened.
     samples: Box<[Sample]>,
 }
@@ -35,8 +37,8 @@ struct Sample {
     bytes: [u8; SAMPLE_SIZE],
 }
 
-/// Size and mtime. Unlike the ctime they stay when the file is renamed or deleted, which
-/// must not interrupt a transfer.
+/// Size and mtime. Unlike the ctime they stay when the file is renamed, deleted or gets other
+/// permissions, which must not interrupt a transfer. But a program can set the mtime back.
 #[derive(PartialEq, Eq, Debug)]
 struct ContentVersion {
     size: i64,
@@ -50,6 +52,7 @@ impl SharedFile {
         Self {
             version: Some(ContentVersion::from(stat)),
             revision: revision(stat),
+            links: links(stat),
             samples: samples(&file, stat.st_size),
             file,
         }
@@ -127,18 +130,30 @@ pub(super) fn is_on_blocks(file: impl AsFd) -> bool {
 }
 
 impl SendableFile for SharedFile {
-    /// A file that has grown counts as unchanged if there are samples, and they are: a program that appends to a
-    /// file, such as a log, leaves the bytes before as they are. One that writes a longer file in
-    /// its place does not.
+    /// The status alone does not tell of two files whether the bytes that were there have changed:
+    ///
+    /// - one that has grown: a log that is appended to keeps them, a longer file that is written
+    ///   in its place does not;
+    /// - one whose ctime alone is another: it was renamed or linked, or it was written to, and its
+    ///   mtime set back, as by `rsync --inplace --times`.
+    ///
+    /// Of these the samples tell. Without samples the file counts as changed, unless the number of
+    /// its names explains the ctime: a deleted file is sent to its end.
     fn is_unchanged(&self) -> bool {
         let Some(opened) = &self.version else {
             return true;
         };
         fstat(&self.file).is_ok_and(|stat| {
             let version = ContentVersion::from(&stat);
-            let has_grown = version.size > opened.size && !self.samples.is_empty();
-            version == *opened
-                || (has_grown && self.samples.iter().all(|sample| sample.is_in(&self.file)))
+            let has_samples = !self.samples.is_empty();
+            let may_be_unchanged = if version != *opened {
+                has_samples && version.size > opened.size
+            } else if revision(&stat) != self.revision {
+                has_samples || links(&stat) != self.links
+            } else {
+                return true;
+            };
+            may_be_unchanged && self.samples.iter().all(|sample| sample.is_in(&self.file))
         })
     }
 }
@@ -153,6 +168,14 @@ impl From<SharedFile> for File {
     fn from(file: SharedFile) -> Self {
         file.file
     }
+}
+
+#[allow(
+    clippy::useless_conversion,
+    reason = "the type of the field differs by platform"
+)]
+fn links(stat: &Stat) -> u64 {
+    stat.st_nlink.into()
 }
 
 #[allow(

@@ -68,6 +68,23 @@ fn a_file_replaced_by_a_longer_one_while_it_is_sent_ends_early() {
     assert_eq!(MIB + nc.rest().len(), LARGE + 1 + "OK bye\n".len());
 }
 
+/// Regression: what `rsync --inplace --times` or `cp -p` writes over a file of the same size and
+/// mtime counted as unchanged.
+#[test]
+fn a_file_overwritten_under_its_old_mtime_while_it_is_sent_ends_early() {
+    let share = large_file(LARGE as u64);
+    let path = share.path().join("large");
+    fs::write(&path, vec![b'x'; LARGE]).expect("it is ours");
+    let (node, _relay) = node_with_relay(share.path(), &[]);
+    let length = length_after(&node, || {
+        let file = File::options().write(true).open(&path).expect("a file");
+        let mtime = file.metadata().and_then(|data| data.modified());
+        file.write_all_at(&vec![b'y'; LARGE], 0).expect("bytes");
+        file.set_modified(mtime.expect("a time")).expect("a time");
+    });
+    assert!(length < LARGE, "a mixture of two contents");
+}
+
 #[test]
 fn a_client_reports_a_file_that_was_overwritten() {
     let share = large_file(LARGE as u64);
@@ -106,6 +123,8 @@ fn a_file_beyond_max_hashed_gets_no_hash() {
 fn a_file_renamed_or_deleted_while_it_is_sent_arrives() {
     let share = large_file(LARGE as u64);
     let path = share.path().join("large");
+    // In memory, so that the node has samples of it.
+    fs::write(&path, vec![b'x'; LARGE]).expect("it is ours");
     let (node, _relay) = node_with_relay(share.path(), &[]);
     let complete = LARGE + "OK bye\n".len();
     let length = length_after(&node, || {
@@ -115,7 +134,16 @@ fn a_file_renamed_or_deleted_while_it_is_sent_arrives() {
         fs::rename(share.path().join("other"), &path).expect("the old name");
     });
     assert_eq!(length, complete);
-    let length = length_after(&node, || fs::remove_file(&path).expect("it is there"));
+    // A file without samples: the pages of a hole are not in memory.
+    fs::write(&path, "").expect("it is ours");
+    let hole = File::options().write(true).open(&path).expect("a file");
+    hole.set_len(LARGE as u64).expect("a size");
+    let link = share.path().join("link");
+    let length = length_after(&node, || {
+        fs::hard_link(&path, &link).expect("a second name");
+        fs::remove_file(&path).expect("it is there");
+        fs::remove_file(&link).expect("it is there");
+    });
     assert_eq!(length, complete);
 }
 
