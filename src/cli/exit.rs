@@ -48,7 +48,7 @@ impl From<TaskResult> for Exit {
             TaskResult::Relay => Self::Relay,
             TaskResult::Incomplete => Self::Incomplete,
             TaskResult::NodesFailed => Self::NodesFailed,
-            TaskResult::StoreError => Self::StoreError,
+            TaskResult::StoreError | TaskResult::DiskFull => Self::StoreError,
             TaskResult::SeveralContents | TaskResult::WrongContent => Self::SeveralContents,
             TaskResult::Interrupted => Self::Interrupted,
         }

@@ -121,13 +121,12 @@ impl Client {
 
     /// Reads the next name if there is room for it. Ends after the last file.
     pub(super) fn continue_list(&mut self, context: &mut Context<'_, Self>) {
-        if !self.has_whole_list {
-            if self.queue.waiting() < MAX_WAITING {
-                self.prompt();
-            }
-        } else if self.queue.is_done() {
+        let is_last = self.has_whole_list || self.queue.is_disk_full();
+        if is_last && self.queue.is_done() {
             self.finish_batch();
             context.out.stop_loop();
+        } else if !is_last && self.queue.waiting() < MAX_WAITING {
+            self.prompt();
         }
     }
 }

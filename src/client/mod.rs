@@ -186,7 +186,10 @@ impl Client {
     /// A command, or one of the files to fetch, is done.
     fn on_result(&mut self, context: &mut Context<'_, Self>, result: TaskResult) {
         self.result = self.result.max(result);
-        let is_cut_off = matches!(result, TaskResult::Incomplete | TaskResult::WrongContent);
+        let is_cut_off = matches!(
+            result,
+            TaskResult::Incomplete | TaskResult::WrongContent | TaskResult::DiskFull
+        );
         // Without a list there is no node to try. After a part of a file nothing more is
         // printed.
         let awaited_nodes = std::mem::take(&mut self.awaits_nodes);

@@ -165,7 +165,7 @@ pub(crate) fn stdout_error(error: &io::Error) -> StoreError {
         reason: format!("cannot write to stdout: {}", Reason(error)),
         kind: match error.kind() {
             io::ErrorKind::BrokenPipe => StoreErrorKind::ReaderGone,
-            _ => StoreErrorKind::Other,
+            _ => StoreErrorKind::of(error),
         },
     }
 }

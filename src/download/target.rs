@@ -183,9 +183,7 @@ impl Target {
 
 fn kind(error: &SaveError) -> StoreErrorKind {
     match error {
-        SaveError::System(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            StoreErrorKind::NameTaken
-        }
+        SaveError::System(error) => StoreErrorKind::of(error),
         SaveError::NoSpace { .. } => StoreErrorKind::NoSpace,
         _ => StoreErrorKind::Other,
     }

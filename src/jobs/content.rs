@@ -1,8 +1,10 @@
 //! What jobs and their user's storage say to each other about the content of a file.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
+use crate::jobs::task_result::TaskResult;
 use crate::protocol::{ContentHash, PieceLayout};
 
 /// What is known of a content before it is fetched.
@@ -198,12 +200,33 @@ pub enum StoreErrorKind {
     /// A file that may not be replaced has the name. Another program may have fetched the
     /// same content meanwhile.
     NameTaken,
-    /// The disk has no space for content of this size.
+    /// The disk has no space for content of the size that a node has announced.
     NoSpace,
+    /// The system has no space for what was to be written. Further files fail likewise.
+    DiskFull,
     /// The file to check is not there.
     FileMissing,
     /// Nothing, by the program.
     Other,
+}
+
+impl StoreErrorKind {
+    /// What the system's error says about the output.
+    pub(crate) fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => Self::NameTaken,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            _ => Self::Other,
+        }
+    }
+
+    /// How a task ends because of it.
+    pub(super) fn task_result(self) -> TaskResult {
+        match self {
+            Self::DiskFull => TaskResult::DiskFull,
+            _ => TaskResult::StoreError,
+        }
+    }
 }
 
 impl fmt::Display for StoreError {

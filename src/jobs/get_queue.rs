@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::job::Job;
 use crate::jobs::job_step::{FinishedJob, JobResult};
+use crate::jobs::task_result::TaskResult;
 use crate::jobs::wanted_file::WantedFile;
 use crate::protocol::{FileName, HashPrefix};
 
@@ -26,6 +27,8 @@ pub struct GetQueue {
     started: HashMap<FileName<'static>, usize>,
     /// Whether a file may be fetched again.
     may_repeat: bool,
+    /// Whether the disk is full, so that no further file is started.
+    is_disk_full: bool,
     /// How much all of them count, and the jobs that find files.
     load: usize,
     /// The most that they may count.
@@ -48,6 +51,7 @@ impl GetQueue {
             files: VecDeque::new(),
             started: HashMap::new(),
             may_repeat: true,
+            is_disk_full: false,
             load: 0,
             max_load: max_jobs.saturating_mul(job_load),
             job_load,
@@ -68,8 +72,9 @@ impl GetQueue {
         self.patterns.push_back((pattern, hash));
     }
 
-    /// A file that is the next one to fetch.
+    /// A file that is the next one to fetch. A full disk is tried again.
     pub fn push_front(&mut self, name: FileName<'static>, hash: Option<HashPrefix>) {
+        self.is_disk_full = false;
         if self.started.get(&name) == Some(&0) {
             self.started.remove(&name);
         }
@@ -80,6 +85,7 @@ impl GetQueue {
     pub fn clear(&mut self) {
         self.patterns.clear();
         self.files.clear();
+        self.is_disk_full = false;
     }
 
     /// How many names and patterns wait.
@@ -117,15 +123,21 @@ impl GetQueue {
             || self.files.iter().any(|file| file.name == *name)
     }
 
-    /// Whether nothing waits and no job runs.
+    /// Whether the disk is full: what waits is not started until the queue is cleared.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        self.is_disk_full
+    }
+
+    /// Whether no job runs, and none follows.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.load == 0 && self.waiting() == 0
+        self.load == 0 && (self.is_disk_full || self.waiting() == 0)
     }
 
     /// The next job to start, if one may run.
     pub fn next_job(&mut self) -> Option<Job> {
-        if self.load >= self.max_load {
+        if self.load >= self.max_load || self.is_disk_full {
             return None;
         }
         self.skip_repeats();
@@ -182,6 +194,7 @@ impl GetQueue {
                     .extend(files.map(|file| WantedFile { hash, ..file }));
             }
         }
+        self.is_disk_full |= finished.result == JobResult::Task(TaskResult::DiskFull);
         self.skip_repeats();
     }
 }
@@ -189,7 +202,6 @@ impl GetQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::task_result::TaskResult;
     use crate::jobs::wanted_file::ListedContent;
     use crate::protocol::FileItem;
 

@@ -10,7 +10,6 @@ use crate::jobs::listed_nodes::ListedNodes;
 use crate::jobs::node_pool::{NodePool, PoolPeer, PooledRequest};
 use crate::jobs::node_tls::NodeTls;
 use crate::jobs::relay_query::Query;
-use crate::jobs::task_result::TaskResult;
 use crate::jobs::unreachable_nodes::UnreachableNodes;
 use crate::jobs::user::User;
 use crate::jobs::user_event::UserEvent;
@@ -128,7 +127,7 @@ impl JobContext {
         if let Some(part) = self.user.keep(job).stored() {
             self.user.on_event(UserEvent::part_stored(name, &part));
         }
-        TaskResult::StoreError.into()
+        error.kind.task_result().into()
     }
 
     /// The position of a node in the relay's list, from 1 on, and the length of the list.

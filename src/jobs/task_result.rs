@@ -21,6 +21,8 @@ pub enum TaskResult {
     WrongContent,
     /// The content could not be stored.
     StoreError,
+    /// The content could not be stored, because the disk is full: no further one can be.
+    DiskFull,
     /// The relay could not be reached, or refused the request.
     Relay,
     /// The user or a signal stopped the task.

@@ -291,7 +291,7 @@ pub enum UserEvent<'a> {
     /// Several files were fetched as far as possible.
     BatchFinished {
         /// How many names and patterns were not fetched and have not failed, because of an
-        /// interrupt or without a list of nodes.
+        /// interrupt, a full disk or without a list of nodes.
         unfetched: usize,
     },
     /// A file has the digits of a hash that the user has typed, but they are too few to prove

@@ -1,6 +1,7 @@
 //! The files that a console fetches. All that are fetched at one time go to one place: the
 //! share, or the place that a command names. Commands with another place wait.
 
+use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::{FilePattern, GetCommand, Job, OutputSpec, PromptKind, RunsJobs, UserEvent};
 use crate::node::share::Share;
@@ -132,6 +133,20 @@ impl Console {
         }
     }
 
+    /// No job runs, and none follows. If the disk is full, files may be left.
+    fn finish_queue(&mut self) {
+        let unfetched = self.queue.waiting();
+        self.queue.clear();
+        if std::mem::take(&mut self.is_batch) {
+            let event = UserEvent::BatchFinished { unfetched };
+            self.jobs.user().on_event(event);
+        } else if unfetched > 0 {
+            let files = Counted(unfetched as u64, "file");
+            let text = format!("{files} not fetched, because the disk is full");
+            self.jobs.user().on_event(UserEvent::Note(&text));
+        }
+    }
+
     /// The user may type the next line. Starts what may run.
     pub(super) fn continue_downloads(&mut self, connector: &mut Connector<'_, impl RunsJobs>) {
         self.is_prompt_due = true;
@@ -149,10 +164,8 @@ impl Console {
                 };
                 self.jobs.start(connector, job);
             }
-            if self.is_batch && self.queue.is_done() {
-                self.is_batch = false;
-                let event = UserEvent::BatchFinished { unfetched: 0 };
-                self.jobs.user().on_event(event);
+            if self.queue.is_done() {
+                self.finish_queue();
             }
             match self.is_idle().then(|| self.waiting.pop_front()).flatten() {
                 Some(command) => self.start_command(command),

@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use crate::byte_size::ByteSize;
 use crate::counted::Counted;
-use crate::jobs::{Selection, UserEvent};
+use crate::jobs::{Selection, StoreErrorKind, UserEvent};
 use crate::terminal::event_text;
 
 /// The most failures that are listed at the end.
 const MAX_FAILURES: usize = 1000;
 
-/// What a person does after an interrupt.
+/// What a person does about files that were not started.
 const RUN_AGAIN: &str = "run the same command again";
 
 /// Several files that are being saved.
@@ -25,6 +25,8 @@ pub(super) struct Batch {
     pub(super) failed: u64,
     /// Why files could not be fetched.
     failures: Vec<String>,
+    /// Whether the disk is full, so that no further file was started.
+    is_disk_full: bool,
     /// Whether existing files are repaired, and how many were.
     repairs: bool,
     pub(super) repaired: u64,
@@ -45,6 +47,7 @@ impl Batch {
             up_to_date: 0,
             failed: 0,
             failures: Vec::new(),
+            is_disk_full: false,
             few_digits: None,
         }
     }
@@ -70,7 +73,10 @@ impl Batch {
             UserEvent::FewDigits { digits, .. } => self.few_digits = Some(*digits),
             event if is_failure(event) => {
                 self.failed += 1;
-                if self.failures.len() < MAX_FAILURES {
+                // Of a full disk, one line says as much as many.
+                let was_disk_full = is_disk_full(event) && self.is_disk_full;
+                self.is_disk_full |= is_disk_full(event);
+                if self.failures.len() < MAX_FAILURES && !was_disk_full {
                     self.failures.extend(event_text::text(event));
                 }
             }
@@ -125,7 +131,8 @@ impl Batch {
         match unfetched {
             0 => text,
             unfetched => {
-                text + &format!(", {unfetched} not fetched; {RUN_AGAIN} to fetch the rest")
+                let advice = self.advice();
+                text + &format!(", {unfetched} not fetched; {advice} to fetch the rest")
             }
         }
     }
@@ -137,10 +144,23 @@ impl Batch {
         match unchecked {
             0 => text,
             unchecked => {
-                text + &format!(", {unchecked} not checked; {RUN_AGAIN} to check the rest")
+                let advice = self.advice();
+                text + &format!(", {unchecked} not checked; {advice} to check the rest")
             }
         }
     }
+
+    /// What to do about files that were not started.
+    fn advice(&self) -> String {
+        match self.is_disk_full {
+            true => format!("the disk is full: make room, then {RUN_AGAIN}"),
+            false => RUN_AGAIN.to_owned(),
+        }
+    }
+}
+
+fn is_disk_full(event: &UserEvent<'_>) -> bool {
+    matches!(event, UserEvent::StoreError { error, .. } if error.kind == StoreErrorKind::DiskFull)
 }
 
 /// Whether a file is not fetched because of this event.

@@ -97,6 +97,7 @@ impl Play {
                 ("fails", "open") => user.failing_call = Some(FailingCall::Open),
                 ("fails", "write") => user.failing_call = Some(FailingCall::Write),
                 ("fails", "commit") => user.failing_call = Some(FailingCall::Commit),
+                ("fails", "full-disk") => user.failing_call = Some(FailingCall::FullDisk),
                 ("fails", "reader") => user.failing_call = Some(FailingCall::Reader),
                 (key, value) => return Err(format!("no client has {key}={value}").into()),
             }

@@ -37,7 +37,7 @@ use peerline::role::Role;
 
 use crate::keyboard::Keyboard;
 use crate::memory::{Entry, Files, Memory};
-use crate::recording_user::RecordingUser;
+use crate::recording_user::{FailingCall, RecordingUser};
 use crate::stage::{Stage, StageResult, abbreviate};
 
 #[derive(Default)]
@@ -105,6 +105,7 @@ impl Play {
         let (mut relay, mut seed, mut advertise) = (Vec::new(), 1, ClaimedIp::Source);
         let mut relays = Vec::new();
         let (mut receives_messages, mut has_name, mut downloads) = (false, false, 0);
+        let mut failing_call = None;
         while let Some((key, value)) = args.next_key() {
             match key {
                 "relay" => relay.push(value.parse()?),
@@ -113,6 +114,7 @@ impl Play {
                 "seed" => seed = value.parse()?,
                 "advertise" => advertise = ClaimedIp::Address(canonical(value.parse()?)),
                 "downloads" => downloads = value.parse()?,
+                "fails" if value == "full-disk" => failing_call = Some(FailingCall::FullDisk),
                 "messages" => receives_messages = value == "yes",
                 "name" => has_name = value == "yes",
                 key => return Err(format!("a node has no {key}").into()),
@@ -150,6 +152,7 @@ impl Play {
         }
         let mut user = RecordingUser::new(sender.clone());
         user.names_jobs = true;
+        user.failing_call = failing_call;
         let mut node = Node::new(share, registrars, 10, now, move |event| {
             // At the end of the script the receiver is dropped first.
             let _ = sender.send(format!("event: {event}"));

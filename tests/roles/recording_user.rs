@@ -38,6 +38,8 @@ pub enum FailingCall {
     Open,
     Write,
     Commit,
+    /// A commit, because the disk is full.
+    FullDisk,
     /// Every call that prints: the reader of the output is gone.
     Reader,
 }
@@ -75,6 +77,7 @@ impl RecordingUser {
             Some(failing) if failing == call => Err(StoreError {
                 reason: "the disk is full".into(),
                 kind: match call {
+                    FailingCall::FullDisk => StoreErrorKind::DiskFull,
                     FailingCall::Reader => StoreErrorKind::ReaderGone,
                     _ => StoreErrorKind::Other,
                 },
@@ -354,6 +357,7 @@ impl User for RecordingUser {
                 self.record_job(job, format_args!("commit, of {mtime}, executable"));
             }
         }
+        self.check(FailingCall::FullDisk)?;
         self.check(FailingCall::Commit)
     }
 

@@ -132,7 +132,7 @@ impl Fetch {
         if let Some(part) = &part {
             user.on_event(UserEvent::part_stored(name, part));
         }
-        TaskResult::StoreError.into()
+        error.kind.task_result().into()
     }
 
     /// A node has not sent the file.
