@@ -77,7 +77,7 @@ pub(crate) fn age(age: Duration) -> impl Display {
 }
 
 /// The last second of the year 9999.
-pub(crate) const LAST_SECOND: i64 = 253_402_300_799;
+const LAST_SECOND: i64 = 253_402_300_799;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,6 @@ use crate::node::share::{FileContent, MAX_SMALL, Share, Unavailable};
 use crate::protocol::FileName;
 use crate::role::ReadNext;
 use crate::session::http::{FileHeaders, HttpRequest};
-use crate::web::text;
 
 impl<S: Share> Node<S> {
     /// Sends a file, or the part of it that the conditions select. None if there is no such
@@ -24,7 +23,8 @@ impl<S: Share> Node<S> {
         let context = request.reply.http_context();
         let is_head = context.is_some_and(|context| context.is_head);
         request.session.request_content(is_head, name);
-        let (arrival, reply) = (request.arrival(), &mut request.reply);
+        let (arrival, now) = (request.arrival(), request.wall_clock);
+        let reply = &mut request.reply;
         let has_sha256 = self.share.has_sha256();
         let content = match self.share.open(name, arrival) {
             Ok(content) => content,
@@ -38,7 +38,7 @@ impl<S: Share> Node<S> {
                     let tags = vec![format!("\"{hash}\"")];
                     let digest = has_sha256.then(|| content.sha256());
                     let (size, modified) = (content.bytes.len() as u64, modified(content.mtime));
-                    FileHeaders::new(name.as_str(), size, tags, modified, digest)
+                    FileHeaders::new(name.as_str(), size, tags, modified, now, digest)
                 });
                 if let Some(part) = reply.begin_file(headers, conditions) {
                     // The bytes are in memory, so their number fits.
@@ -59,7 +59,8 @@ impl<S: Share> Node<S> {
         name: &FileName<'_>,
         (size, file): (u64, S::File),
     ) -> ReadNext {
-        let (reply, conditions) = (&mut request.reply, &http.conditions);
+        let (reply, now) = (&mut request.reply, request.wall_clock);
+        let conditions = &http.conditions;
         let revision = self.share.revision_of(&file);
         let hash = self.share.pieces(name, &file).map(|pieces| pieces.hash());
         // A download that began before the hash was known goes on.
@@ -68,7 +69,7 @@ impl<S: Share> Node<S> {
         let tags = hash_tag.into_iter().chain([revision_tag]).collect();
         let digest = self.share.sha256(name, &file);
         let modified = modified(revision.mtime);
-        let headers = FileHeaders::new(name.as_str(), size, tags, modified, digest);
+        let headers = FileHeaders::new(name.as_str(), size, tags, modified, now, digest);
         match reply.selected_bytes(&headers, conditions) {
             None => _ = reply.begin_file(&headers, conditions),
             // A short part must not keep the file open until the client has read it.
@@ -93,26 +94,8 @@ impl<S: Share> Node<S> {
     }
 }
 
-/// The time of a change, in seconds since 1970. None if HTTP cannot express it: before 1970,
-/// or with a year of five digits (RFC 9110, 5.6.7).
+/// The time of a change, in seconds since 1970. None if it is earlier: HTTP cannot express it.
 fn modified(mtime: i64) -> Option<SystemTime> {
     let seconds = u64::try_from(mtime).ok()?;
-    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
-    time.filter(|_| mtime <= text::LAST_SECOND)
-}
-
-#[cfg(test)]
-mod tests {
-    use httpdate::HttpDate;
-
-    use super::*;
-
-    #[test]
-    fn only_dates_of_http_are_sent() {
-        let last = modified(text::LAST_SECOND).map(|time| HttpDate::from(time).to_string());
-        assert_eq!(last.as_deref(), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
-        for other in [-1, i64::MIN, text::LAST_SECOND + 1, i64::MAX] {
-            assert_eq!(modified(other), None, "{other}");
-        }
-    }
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }

@@ -87,8 +87,9 @@ impl Conditions<'_> {
             // A file that was changed within the last second could change again in the same
             // second (RFC 9110, 8.8.2.2).
             Some(date) => file.modified.is_some_and(|modified| {
+                let age = now.duration_since(modified);
                 parse_http_date(date).is_ok_and(|date| date == modified)
-                    && modified + Duration::from_secs(1) < now
+                    && age.is_ok_and(|age| age > Duration::from_secs(1))
             }),
         }
     }

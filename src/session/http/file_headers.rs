@@ -36,7 +36,8 @@ pub struct FileHeaders {
     /// The strong entity tags of the content, with their quotes. The first one is sent; a
     /// client may know another one from before.
     tags: Vec<String>,
-    /// The time of the last change, in whole seconds. None if HTTP cannot express it.
+    /// The time of the last change, in whole seconds; it may be in the future. None if it is
+    /// before 1970, which HTTP cannot express.
     modified: Option<SystemTime>,
     /// The lines, each with its end; then the length of all of the file, and the empty line: so
     /// that a whole file needs one copy.
@@ -46,12 +47,13 @@ pub struct FileHeaders {
 }
 
 impl FileHeaders {
-    /// Headers of the file of this name and size.
+    /// Headers of the file of this name and size, for a response at the time `now`.
     pub(crate) fn new(
         name: &str,
         size: u64,
         tags: Vec<String>,
         modified: Option<SystemTime>,
+        now: SystemTime,
         digest: Option<Sha256Digest>,
     ) -> Self {
         let media_type = mime_guess::from_path(name).first_raw();
@@ -76,7 +78,11 @@ impl FileHeaders {
             let _ = write!(lines, "ETag: {tag}\r\n");
         }
         if let Some(modified) = modified {
-            let _ = write!(lines, "Last-Modified: {}\r\n", HttpDate::from(modified));
+            // Never later than the response (RFC 9110, 8.8.2.1). The conditions are compared with
+            // the time of the file all the same: while that is in the future, a client that sends
+            // this date back gets the file again.
+            let date = HttpDate::from(modified.min(now));
+            let _ = write!(lines, "Last-Modified: {date}\r\n");
         }
         if let Some(digest) = digest {
             let digest = digest.base64();
@@ -161,12 +167,48 @@ fn last_part(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
+    use crate::session::http::conditions::{Conditions, SelectedPart};
+
+    #[test]
+    fn last_modified_is_not_later_than_the_response() {
+        let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let headers = |modified| FileHeaders::new("a", 1, Vec::new(), Some(modified), now, None);
+        let shown = |modified| {
+            let headers = headers(modified);
+            let mut lines = headers.lines().lines();
+            let date = lines.find_map(|line| line.strip_prefix("Last-Modified: "));
+            date.map(str::to_owned).expect("the header")
+        };
+        let before = now - Duration::from_secs(1);
+        assert_eq!(shown(before), HttpDate::from(before).to_string());
+        let last = UNIX_EPOCH + Duration::from_secs(i64::MAX.cast_unsigned());
+        for future in [now + Duration::from_secs(1), last] {
+            let date = shown(future);
+            assert_eq!(date, HttpDate::from(now).to_string());
+            let select = |conditions: Conditions<'_>| {
+                conditions.select(&headers(future).representation(), now)
+            };
+            // The file may have changed within the second of the response.
+            let since = select(Conditions {
+                if_modified_since: Some(&date),
+                ..Conditions::default()
+            });
+            let range = select(Conditions {
+                range: Some("bytes=0-0"),
+                if_range: Some(&date),
+                ..Conditions::default()
+            });
+            assert_eq!([since, range], [SelectedPart::All, SelectedPart::All]);
+        }
+    }
 
     #[test]
     fn a_name_is_sent_unless_the_address_tells_it() {
         let disposition = |name| {
-            let headers = FileHeaders::new(name, 1, Vec::new(), None, None);
+            let headers = FileHeaders::new(name, 1, Vec::new(), None, UNIX_EPOCH, None);
             let mut lines = headers.lines().lines();
             let line = lines.find_map(|line| line.strip_prefix("Content-Disposition: "));
             line.map(str::to_owned)
