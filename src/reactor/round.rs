@@ -66,10 +66,10 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         if std::mem::take(&mut self.is_signal_pending) {
             self.read_signals();
         }
-        if let Stopping::Draining { until, .. } = self.stopping
-            && until <= self.now
-        {
-            self.abort_all();
+        match self.stopping {
+            Stopping::Draining { until, .. } if until <= self.now => self.abort_all(),
+            Stopping::Now(_) => self.end_streams(),
+            Stopping::No | Stopping::Draining { .. } => {}
         }
         self.reap();
     }

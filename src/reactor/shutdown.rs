@@ -104,6 +104,14 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         self.call_role(R::drain);
     }
 
+    /// The loop ends at once: ends the encrypted streams, as far as the kernel takes that now.
+    /// Else the other sides take them for cut off.
+    pub(super) fn end_streams(&mut self) {
+        for (_, conn) in &mut self.connections {
+            conn.close_tls(false);
+        }
+    }
+
     /// Closes all connections. May be called again before they are removed.
     pub(super) fn abort_all(&mut self) {
         let slots: Vec<usize> = self.connections.iter().map(|(slot, _)| slot).collect();

@@ -275,6 +275,27 @@ fn connections_to_a_known_server_are_encrypted_however_the_handshake_is_cut() {
 }
 
 #[test]
+fn a_loop_that_ends_at_once_ends_its_streams_unless_a_request_is_cut_off() {
+    for is_cut_off in [false, true] {
+        let (mut world, wire) = connect(IDENTITY.id(), &[]);
+        let mut server = Peer::server(&wire);
+        server.read();
+        server.exchange(&mut world, 10_000);
+        if is_cut_off {
+            wire.borrow_mut().room = Some(0);
+            server.write(&input(&["t"; 10_000]));
+            let requests = server.output();
+            wire.borrow_mut().deliver(&requests, Tail::Open);
+            world.run();
+        }
+        world.stop_loop();
+        world.run_round();
+        server.read();
+        assert_eq!(server.is_ended, !is_cut_off);
+    }
+}
+
+#[test]
 fn a_server_with_another_key_or_without_tls_gets_no_byte_of_a_request() {
     let (mut world, wire) = connect(KeyId::of(b"another key"), &[]);
     let mut server = Peer::server(&wire);

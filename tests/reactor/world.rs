@@ -39,6 +39,8 @@ enum EchoCommand {
     Connect(SocketAddr),
     /// Complete all answers that are awaited.
     Resume,
+    /// End the loop at once.
+    StopLoop,
 }
 
 /// The work of a line that begins with `l`.
@@ -210,6 +212,7 @@ impl Role for EchoRole {
                     context.out.resume(conn);
                 }
             }
+            EchoCommand::StopLoop => context.out.stop_loop(),
         }
     }
 
@@ -324,6 +327,11 @@ impl World {
     /// The role completes all answers that are awaited, in the next round.
     pub fn resume_all(&mut self) {
         self.handle.send(EchoCommand::Resume);
+    }
+
+    /// The role ends the loop, in the next round.
+    pub fn stop_loop(&mut self) {
+        self.handle.send(EchoCommand::StopLoop);
     }
 
     /// The loop is stopped, in the next round.

@@ -7,7 +7,7 @@
 //!   node that is asked instead of relays; `wait=TIME`: how long to wait for messages; `max-nodes=N`, `max-listed=N`, `max-failures=N`,
 //!   `head=BYTES` (0 by default);
 //!   `shows=BYTES`: how many bytes of a discarded file count as printed;
-//!   `blocks=TIME`: how long a write took; `fails=show|open|write|commit|reader`: the call
+//!   `blocks=TIME`: how long a write took; `fails=show|open|write|commit|full-disk|reader`: the call
 //!   that fails; `output=file`: bytes may be written in any order; `stored=INDEX,…`: the
 //!   pieces that are there already; `unchecked=INDEX,…`: those that may be there, and
 //!   `wrong=INDEX,…` those of them that are not right; `patience=TIME`: how long to wait for a holder;

@@ -11,7 +11,8 @@
 //!   whose name has not been resolved; both are repeatable. `relay IP:PORT… index=N`: the
 //!   relay of this index has these addresses. `node messages=yes`: the node receives messages.
 //!   `node downloads=N`: the node has a console and at most so many concurrent
-//!   downloads. Downloaded content is shown, and not added to the share.
+//!   downloads. Downloaded content is shown, and not added to the share, or is not stored
+//!   with `fails=full-disk`.
 //! - `type-numbered LINE count=TIMES`: types the line several times, with a number
 //!   from 1 on appended. Shows only how many prompts followed.
 //! - `answer IP PORT TEXT relay=N`: a program answers a message of the relay of this index.

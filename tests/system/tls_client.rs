@@ -290,3 +290,21 @@ fn an_impostor_at_the_address_of_a_node_sends_nothing() {
     assert!(!impostor.log().contains("last GET"), "{}", impostor.log());
     assert!(!impostor.log().contains("last RANGE"), "{}", impostor.log());
 }
+
+/// An end that may be forged would be logged as a lost connection.
+#[test]
+fn a_client_that_is_done_ends_its_connections_as_tls_has_it() {
+    let (relay, share) = (relay(&[]), folder(&[("hello.txt", b"Hello")]));
+    let node = node(&relay, share.path(), &["--tls", "required"]);
+    client(&relay, &["get", "hello.txt", "--tls", "required"]).expect_code(0);
+    let end = |server: &Server, request: &str| {
+        let log = server.log_until(request);
+        let mut lines = log.lines().filter(|line| line.contains(request));
+        lines.next().expect("it was found").to_owned()
+    };
+    let line = end(&node, "last GET, TLS");
+    assert!(line.ends_with(", end of input: hello.txt"), "{line}");
+    client(&relay, &["chat", "--tls", "required"]).expect_code(0);
+    let line = end(&relay, "last LISTEN, TLS");
+    assert!(line.ends_with(", end of input"), "{line}");
+}
