@@ -207,7 +207,7 @@ impl RelayBench {
         let conn = ConnId { slot: 0, serial: 0 };
         let mut context = Context {
             now: self.now,
-            wall_clock: SystemTime::UNIX_EPOCH,
+            wall_clock: || SystemTime::UNIX_EPOCH,
             traffic: &Traffic::default(),
             out: &mut self.out,
         };

@@ -322,8 +322,8 @@ pub enum ReadNext {
 pub struct Context<'a, R: Role> {
     /// The current time.
     pub now: Instant,
-    /// The time of day.
-    pub wall_clock: SystemTime,
+    /// Reads the time of day, which few calls need.
+    pub wall_clock: fn() -> SystemTime,
     /// Counters of the loop.
     pub traffic: &'a Traffic,
     /// The actions to carry out after the call.

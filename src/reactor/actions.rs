@@ -1,5 +1,7 @@
 //! Carries out the actions that the role requests.
 
+use std::time::SystemTime;
+
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Connection, Origin, Pacing};
@@ -11,7 +13,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     pub(super) fn call_role(&mut self, call: impl FnOnce(&mut R, &mut Context<'_, R>)) {
         let mut context = Context {
             now: self.now,
-            wall_clock: self.wall_clock,
+            wall_clock: SystemTime::now,
             traffic: &self.traffic,
             out: &mut self.out,
         };

@@ -54,7 +54,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use mio::net::TcpStream;
 use mio::unix::SourceFd;
@@ -183,7 +183,6 @@ pub struct Reactor<R: Role, T = TcpStream> {
     now: Instant,
     /// The time since the start of the loop in nanoseconds: 64 bits last for 584 years.
     age: u64,
-    wall_clock: SystemTime,
     stopping: Stopping,
     on_stopping: Option<Box<dyn FnOnce()>>,
 }
@@ -245,7 +244,6 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             started: now,
             now,
             age: 0,
-            wall_clock: SystemTime::now(),
             stopping: Stopping::No,
             on_stopping: None,
         })

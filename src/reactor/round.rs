@@ -1,7 +1,7 @@
 //! The rounds of the loop: wait, record, act, reap.
 
 use std::io;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use log::warn;
 use mio::{Events, Token};
@@ -48,7 +48,6 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// closed connections. Does not wait.
     pub fn run_round(&mut self, now: Instant) {
         self.set_now(now);
-        self.wall_clock = SystemTime::now();
         self.renew_secret();
         self.accept();
         self.take_turns();
@@ -100,7 +99,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             .into_iter()
             .flatten()
             .min()?;
-        self.timer.set(due, self.clock.now())
+        self.timer.set(due, &self.clock)
     }
 
     /// Records what the events report, and does nothing else.

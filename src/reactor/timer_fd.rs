@@ -16,6 +16,8 @@ use rustix::time::{
     timerfd_settime,
 };
 
+use crate::reactor::Clock;
+
 /// A timer file descriptor (timerfd_create(2)) in a poll.
 pub(super) struct TimerFd {
     timer: OwnedFd,
@@ -37,12 +39,12 @@ impl TimerFd {
 
     /// Makes sure that the timer fires at `due` or earlier, or at once after a suspend
     /// during which that time has passed. Returns the timeout for the
-    /// poll: `None` if the timer suffices.
-    pub(super) fn set(&mut self, due: Instant, now: Instant) -> Option<Duration> {
+    /// poll: `None` if the timer suffices. Reads the time from `clock` only to move the timer.
+    pub(super) fn set(&mut self, due: Instant, clock: &Clock) -> Option<Duration> {
         if self.at.is_some_and(|at| at <= due) {
             return None;
         }
-        let wait = due.saturating_duration_since(now);
+        let wait = due.saturating_duration_since(clock.now());
         if wait.is_zero() {
             return Some(wait);
         }

@@ -2,6 +2,7 @@
 //! answers at once.
 
 use std::ops::Range;
+use std::time::SystemTime;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
@@ -332,7 +333,7 @@ impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R
         reactor.traffic.are_files_exhausted = !reactor.addresses.may_open_file(conn.group, files);
         let mut context = Context {
             now: reactor.now,
-            wall_clock: reactor.wall_clock,
+            wall_clock: SystemTime::now,
             traffic: &reactor.traffic,
             out: &mut reactor.out,
         };

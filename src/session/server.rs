@@ -28,8 +28,8 @@ use crate::tls::ConnectionSecurity;
 pub(crate) struct RequestContext<'a, R: Role, S> {
     /// The time.
     pub(crate) now: Instant,
-    /// The time of day.
-    pub(crate) wall_clock: SystemTime,
+    /// Reads the time of day.
+    pub(crate) wall_clock: fn() -> SystemTime,
     /// Figures about the loop.
     pub(crate) traffic: &'a Traffic,
     /// The client's address as the server sees it, in canonical form.
@@ -81,7 +81,7 @@ impl<'a, R: Role, S> RequestContext<'a, R, S> {
     }
 
     fn new(
-        (now, wall_clock): (Instant, SystemTime),
+        (now, wall_clock): (Instant, fn() -> SystemTime),
         traffic: &'a Traffic,
         peer: SocketAddr,
         conn: Option<ConnId>,

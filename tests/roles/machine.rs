@@ -266,7 +266,7 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
     fn call_role(&mut self, act: impl FnOnce(&mut R, &mut Context<'_, R>)) {
         let mut context = Context {
             now: self.now,
-            wall_clock: SystemTime::UNIX_EPOCH,
+            wall_clock: || SystemTime::UNIX_EPOCH,
             traffic: &self.traffic,
             out: &mut self.out,
         };
@@ -431,7 +431,7 @@ impl<R: Role, O: Observer<R::File>> DrivenConnection for MachineConnection<'_, R
         };
         let mut context = Context {
             now: machine.now,
-            wall_clock: SystemTime::UNIX_EPOCH,
+            wall_clock: || SystemTime::UNIX_EPOCH,
             traffic: &machine.traffic,
             out: &mut machine.out,
         };

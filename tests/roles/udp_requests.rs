@@ -138,7 +138,7 @@ impl World {
         let traffic = Traffic::default();
         let mut context = Context {
             now: self.now,
-            wall_clock: SystemTime::UNIX_EPOCH,
+            wall_clock: || SystemTime::UNIX_EPOCH,
             traffic: &traffic,
             out: &mut self.out,
         };

@@ -23,7 +23,7 @@ impl<S: Share> Node<S> {
         let context = request.reply.http_context();
         let is_head = context.is_some_and(|context| context.is_head);
         request.session.request_content(is_head, name);
-        let (arrival, now) = (request.arrival(), request.wall_clock);
+        let (arrival, now) = (request.arrival(), http.time);
         let reply = &mut request.reply;
         let has_sha256 = self.share.has_sha256();
         let content = match self.share.open(name, arrival) {
@@ -59,7 +59,7 @@ impl<S: Share> Node<S> {
         name: &FileName<'_>,
         (size, file): (u64, S::File),
     ) -> ReadNext {
-        let (reply, now) = (&mut request.reply, request.wall_clock);
+        let (reply, now) = (&mut request.reply, http.time);
         let conditions = &http.conditions;
         let revision = self.share.revision_of(&file);
         let hash = self.share.pieces(name, &file).map(|pieces| pieces.hash());

@@ -44,7 +44,7 @@ impl<S: Share> Node<S> {
         if input == Input::Resumed {
             return self.resume_task(request, task);
         }
-        let (reply, time) = (&mut request.reply, request.wall_clock);
+        let (reply, time) = (&mut request.reply, (request.wall_clock)());
         let http = match request.session.read_http(input, &self.http, time, reply) {
             Ok(http) => http,
             Err(next) => return next,

@@ -139,7 +139,7 @@ impl Relay {
         conn: ConnId,
         input: Input<'_>,
     ) -> ReadNext {
-        let (settings, time) = (&self.settings.http, request.wall_clock);
+        let (settings, time) = (&self.settings.http, (request.wall_clock)());
         let session = request.session.server();
         let http = match session.read_http(input, settings, time, &mut request.reply) {
             Ok(http) => http,

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,6 +26,8 @@ pub(crate) struct HttpRequest<'h> {
     target: &'h str,
     /// What follows the `?`, encoded; empty without.
     pub(crate) query: &'h str,
+    /// The time of day when the head was read, which is the date of the response.
+    pub(crate) time: SystemTime,
     /// Which part of a file is to be sent, and when.
     pub(crate) conditions: Conditions<'h>,
     authorization: Option<&'h str>,
@@ -83,6 +86,7 @@ impl<'h> HttpRequest<'h> {
             host,
             target,
             query,
+            time: context.time,
             conditions: fields.conditions,
             authorization: fields.authorization,
         })
