@@ -6,6 +6,7 @@ use crate::protocol::{
     ContentHash, FileName, HolderItem, MAX_LISTED_FILES, MaybeHash, NodeItem, Rejection, Request,
     Sha256Digest, address_group, fold_work,
 };
+use crate::relay::address_turns::take_turns;
 use crate::relay::http::{ContentFilter, FoundContent};
 use crate::relay::index::{ContentId, Holder, Minute, Quota, QuotaError};
 use crate::relay::registrant::DirectoryError;
@@ -19,6 +20,9 @@ use crate::role::ReadNext;
 const MAX_EXAMINED_HOLDERS: usize = 4096;
 /// Holders that count as much work as a short line: most of them may not be in the answer.
 const HOLDERS_PER_WORK: usize = 16;
+
+/// The longest line about a holder: address, port, size, hash, id, and the characters between.
+const MAX_HOLDER_LINE: usize = 39 + 5 + 20 + 64 + 52 + 5;
 
 /// The work of removing files of departed nodes in one turn of the loop; see
 /// [`name_work`](crate::relay::index::name_work).
@@ -153,7 +157,9 @@ impl Relay {
     }
 
     /// The holders of a file that the requester can reach and whose content is `wanted`, at
-    /// most [`MAX_LISTED_FILES`], and their number. Which one is the first changes with each [`Relay::count_find`].
+    /// most [`MAX_LISTED_FILES`], and their number. Which one is the first changes with each
+    /// [`Relay::count_find`]. If there are more holders than the reply has room for, addresses
+    /// take turns.
     pub(super) fn visible_holders<'r, W: Fn(ContentId) -> bool + Copy>(
         &'r self,
         request: &mut RelayRequest<'_>,
@@ -183,11 +189,23 @@ impl Relay {
                 })
             });
         let count = visible.clone().count();
-        // Rotates the visible holders only: the order tells nothing of the others.
-        let start = self.next_rotation.checked_rem(count).unwrap_or(0);
-        let rotated = visible.clone().skip(start).chain(visible.take(start));
         let shown = count.min(MAX_LISTED_FILES);
-        (shown, rotated.take(shown))
+        let room = request.reply.room() / MAX_HOLDER_LINE;
+        let (fair, in_order) = match count > room.min(MAX_LISTED_FILES) {
+            true => {
+                count_examined(request, count);
+                let ip = |holder: &HolderItem| holder.node.ip();
+                (take_turns(visible.clone(), ip, self.next_rotation), 0)
+            }
+            false => (Vec::new(), count),
+        };
+        // Rotates the visible holders only: the order tells nothing of the others.
+        let start = self.next_rotation.checked_rem(in_order).unwrap_or(0);
+        let rotated = visible.clone().skip(start).chain(visible.take(start));
+        (
+            shown,
+            fair.into_iter().chain(rotated.take(in_order)).take(shown),
+        )
     }
 
     /// The SHA-256 of each content of a file of which a holder has announced it; none if they

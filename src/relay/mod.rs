@@ -1,6 +1,7 @@
 //! The relay: a directory of nodes and their files, and messages between clients.
 //! It never connects to anyone.
 
+mod address_turns;
 mod cookie;
 mod datagrams;
 mod directory;

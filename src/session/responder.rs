@@ -319,6 +319,14 @@ impl<'o, R: Role> Responder<'o, R> {
         }
     }
 
+    /// Bytes that the reply may have: a list in a datagram ends with what fits.
+    pub(crate) fn room(&self) -> usize {
+        match &self.destination {
+            ReplyDestination::Connection(_) | ReplyDestination::Http(..) => usize::MAX,
+            ReplyDestination::Datagram(budget) => budget.room(),
+        }
+    }
+
     /// Whether the datagram has room for the reply to one more request.
     pub(crate) fn begin_reply(&mut self) -> bool {
         match &mut self.destination {

@@ -377,7 +377,7 @@ proptest! {
 }
 
 /// The relay's replies to lines in a datagram with a valid cookie.
-fn in_a_datagram(relay: &mut Relay, now: Instant, lines: &str) -> String {
+pub fn in_a_datagram(relay: &mut Relay, now: Instant, lines: &str) -> String {
     let address = "192.0.2.7:5000".parse().expect("an address");
     let from = UdpPeer { socket: 0, address };
     let traffic = Traffic::default();

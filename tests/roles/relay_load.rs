@@ -11,7 +11,7 @@ use peerline::role::{Input, Role};
 use crate::alone::handle_alone;
 use crate::defaults::defaults;
 use crate::processor_time::processor_time;
-use crate::relay::{relay, stage};
+use crate::relay::{in_a_datagram, relay, stage};
 use crate::stage::Stage;
 
 /// A relay, and the operator at connection 1, who may register any address.
@@ -92,6 +92,32 @@ fn a_name_with_thousands_of_contents_is_not_slow() {
     for (few, many) in few.into_iter().zip(many) {
         let max = 5 * few + Duration::from_millis(1);
         assert!(many < max, "{few:?} with 1,000, {many:?} with 20,000");
+    }
+}
+
+#[test]
+fn many_ports_at_one_address_hide_no_other_holder() {
+    const OTHERS: usize = 3;
+    let mut stage = relay_with_operator();
+    let share = |address: &str| format!("REGISTER {address}\nSHARE 1 - same\n");
+    let ports: String = (1..=2_000)
+        .map(|port| share(&format!("192.0.2.1 {port}")))
+        .collect();
+    ask(&mut stage, 1, &ports);
+    let others: String = (0..OTHERS)
+        .map(|n| share(&format!("192.0.2.{} 1", n + 2)))
+        .collect();
+    ask(&mut stage, 1, &others);
+    let of_others = |reply: &str| {
+        assert!(reply.contains(" 1000\n"), "{reply}");
+        reply.matches("192.0.2.").count() - reply.matches("192.0.2.1 ").count()
+    };
+    for _ in 0..5 {
+        let lines = ask(&mut stage, 1, "FIND same\n");
+        assert_eq!(of_others(&lines), OTHERS, "{lines}");
+        let mut datagram = String::new();
+        stage.call(|relay, context| datagram = in_a_datagram(relay, context.now, "FIND same\n"));
+        assert_eq!(of_others(&datagram), OTHERS, "{datagram}");
     }
 }
 
@@ -199,10 +225,11 @@ fn a_look_at_thousands_of_holders_counts_as_work_however_short_the_answer() {
             works.push(http_work(relay, target, ""));
         }
     });
-    // Of so many holders, one request looks at 4,096, and 16 count as a short line.
+    // Of so many holders, one request looks at 4,096, and 16 count as a short line. To let their
+    // addresses take turns is another look.
     let (once, twice) = (256, 512);
-    let lines = [0, 0, 0, once, twice];
-    let targets = [0, twice, once];
+    let lines = [0, 0, 0, twice, 3 * once];
+    let targets = [0, 3 * once, once];
     assert_eq!(works, [&lines[..], &targets[..]].concat());
     // What is made of the holders counts as well, also if only the head is sent.
     stage.call(|relay, _| {

@@ -2,12 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::protocol::{
     FileName, HashPrefix, HolderItem, MaybeHash, NodeItem, Sha256Digest, address_group,
 };
+use crate::relay::address_turns::take_turns;
 use crate::relay::http::Refusal;
 use crate::relay::index::ContentId;
 use crate::relay::{Relay, RelayRequest};
@@ -157,28 +157,12 @@ fn contents(holders: &[HolderItem], rotation: usize) -> Vec<Content> {
         size,
         hash,
         sha256: None,
-        nodes: take_turns(nodes, rotation),
+        // Browsers go to the first node.
+        nodes: take_turns(nodes.into_iter(), |node| node.address.ip(), rotation),
     });
     let mut contents: Vec<Content> = contents.collect();
     contents.sort_by_cached_key(|content| Reverse(content.addresses()));
     contents
-}
-
-/// Lets addresses take turns, and each of them be the first one in turn: one stranger can run many
-/// nodes at one address, and browsers go to the first node.
-fn take_turns(nodes: Vec<NodeItem>, rotation: usize) -> Vec<NodeItem> {
-    let mut counts: HashMap<IpAddr, usize> = HashMap::new();
-    let in_turn = nodes.into_iter().map(|node| {
-        let group = address_group(node.address.ip());
-        let count = counts.entry(group).or_default();
-        *count += 1;
-        (*count, group, node)
-    });
-    let mut in_turn: Vec<_> = in_turn.collect();
-    in_turn.sort_by_key(|(turn, group, _)| (*turn, *group));
-    let first = &mut in_turn[..counts.len()];
-    first.rotate_left(rotation % first.len().max(1));
-    in_turn.into_iter().map(|(.., node)| node).collect()
 }
 
 impl Content {
@@ -198,31 +182,5 @@ impl Content {
     /// Whether its holders have the same bytes. Only a hash proves it.
     pub(super) fn is_proven(&self) -> bool {
         self.hash.0.is_some()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::NodeAddress;
-
-    #[test]
-    fn each_address_is_the_first_one_in_turn() {
-        let node = |text: &str| NodeItem {
-            address: NodeAddress::parse(text).expect("an address"),
-            id: None,
-        };
-        let mut nodes: Vec<NodeItem> = (1..100)
-            .map(|port| node(&format!("192.0.2.1 {port}")))
-            .collect();
-        nodes.extend([node("192.0.2.2 1"), node("192.0.2.3 1")]);
-        let first = |rotation| {
-            let nodes = take_turns(nodes.clone(), rotation);
-            assert_eq!(nodes.len(), 101);
-            nodes[0].address.ip().to_string()
-        };
-        let expected = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.1"];
-        assert_eq!([0, 1, 2, 3].map(first), expected);
-        assert_eq!(take_turns(Vec::new(), 1), []);
     }
 }
