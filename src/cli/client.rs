@@ -73,6 +73,7 @@ pub(super) fn run_client(
     let mut client = Client::new(jobs, task);
     client.set_max_downloads(max_downloads);
     client.set_interactive(is_prompt);
+    client.set_seed(fastrand::u64(..));
     if saves_files {
         client.set_saves_files();
     }

@@ -3,6 +3,8 @@
 //! user can type the next one when the relay has answered. A chat with nobody in particular
 //! listens at all relays, and an answer goes through the relay of the message.
 
+mod lost_relay;
+
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
@@ -112,18 +114,34 @@ impl Chat {
     }
 
     /// Connects to these relays, at least one; each has its index.
-    pub(super) fn start(&mut self, out: &mut Output<Client>, relays: Vec<(usize, PeerSource)>) {
-        let connect = |(index, source)| ChatRelay::connect(out, index, source);
+    pub(super) fn start(
+        &mut self,
+        out: &mut Output<Client>,
+        relays: Vec<(usize, PeerSource)>,
+        seed: u64,
+    ) {
+        let connect = |(index, source)| ChatRelay::connect(out, index, source, seed);
         self.relays = relays.into_iter().map(connect).collect();
     }
 
     /// When to call [`Chat::on_timer`].
     pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let relays = self.relays.iter().filter_map(ChatRelay::next_deadline);
+        let next = relays.chain(self.message_deadline()).min();
+        next.filter(|_| !self.is_closing)
+    }
+
+    /// When a message is sent again, or the wait for messages ends.
+    fn message_deadline(&self) -> Option<Instant> {
         match self.resend {
-            _ if self.is_closing => None,
             Resend::At(time, _) => Some(time),
             Resend::NotNeeded | Resend::Done => self.deadline,
         }
+    }
+
+    /// Whether no relay is left.
+    pub(super) fn is_over(&self) -> bool {
+        self.relays.is_empty()
     }
 
     pub(super) fn prompt_kind(&self) -> PromptKind {
@@ -149,18 +167,19 @@ impl Chat {
         let Some(position) = position else {
             return ReadNext::Close(CloseReason::Completed);
         };
-        let subscription = &mut self.relays[position].subscription;
-        let (next, event) = subscription.on_input(context.out, conn, input);
+        let relay = &mut self.relays[position];
+        let (next, event) = relay.subscription.on_input(context.out, conn, input);
         match event {
             // The reason is reported when the connection has closed.
             None | Some(SubscriptionEvent::Replaced) => {}
+            Some(SubscriptionEvent::Refused(code, text)) => {
+                relay.refusal = Some((code, text.into_owned()));
+            }
             Some(SubscriptionEvent::Open(address)) => {
+                relay.on_open(context.now);
                 user.on_event(UserEvent::Listening(address));
                 let is_first = !std::mem::replace(&mut self.is_open, true);
                 self.needs_prompt |= !self.send_pending(context.out) && is_first;
-            }
-            Some(SubscriptionEvent::Refused(code, text)) => {
-                self.lose(user, position, &Failure::Error(code, text.into_owned()));
             }
             Some(SubscriptionEvent::Message(message)) => {
                 self.last_sender = Some((message.from, index));
@@ -229,61 +248,6 @@ impl Chat {
         ReadNext::Close(CloseReason::Completed)
     }
 
-    /// The connection to a relay has closed, or the dial has failed. Returns whether the chat
-    /// is over.
-    pub(super) fn on_close(
-        &mut self,
-        out: &mut Output<Client>,
-        user: &mut dyn User,
-        index: usize,
-        reason: &CloseReason,
-    ) -> bool {
-        let Some(position) = self.position(index) else {
-            return self.relays.is_empty();
-        };
-        if self.is_closing {
-            self.relays.remove(position);
-        } else if !self.relays[position].try_next_address(out) {
-            // The relay's last words say more than the end of the connection.
-            let failure = match &self.resend {
-                Resend::At(_, text) if self.is_needed(position) => {
-                    Failure::Error(ErrorCode::SLOW_DOWN, text.clone())
-                }
-                _ => Failure::Ended(reason),
-            };
-            self.lose(user, position, &failure);
-        }
-        self.relays.is_empty()
-    }
-
-    /// Whether no other relay can pass on the pending message.
-    fn is_needed(&self, position: usize) -> bool {
-        let index = Some(self.relays[position].index);
-        let relay = self.pending.as_ref().and_then(|message| message.relay);
-        self.relays.len() == 1 || index == self.sent_to || index == relay
-    }
-
-    /// No more messages arrive from a relay.
-    fn lose(&mut self, user: &mut dyn User, position: usize, failure: &Failure<'_>) {
-        let is_affected = self.is_needed(position);
-        let relay = self.relays.remove(position);
-        let is_last = self.relays.is_empty();
-        if !is_last {
-            let source = &relay.source;
-            user.on_event(UserEvent::SourceFailed { source, failure });
-        }
-        let message = self.pending.take_if(|_| is_affected);
-        match &message {
-            Some(message) => user.on_event(UserEvent::RelayFailed(&message.query, failure)),
-            None if is_last => user.on_event(UserEvent::NotListening(failure)),
-            None => return,
-        }
-        (self.resend, self.sent_to) = (Resend::NotNeeded, None);
-        self.is_closing = is_last;
-        self.needs_prompt = !is_last && self.is_typed;
-        self.result = self.result.max(TaskResult::Relay);
-    }
-
     /// The user has typed a line.
     pub(super) fn on_line(&mut self, out: &mut Output<Client>, user: &mut dyn User, line: &str) {
         let to = self.to.map(|to| (to, None));
@@ -298,9 +262,8 @@ impl Chat {
             (line, Some((to, relay))) => match Text::parse(line) {
                 Ok(text) => {
                     let query = Query::Message(to, text.into_owned());
-                    if relay.is_none_or(|index| self.position(index).is_some()) {
+                    if self.open_relay(relay).is_some() {
                         self.pending = Some(PendingMessage { query, relay });
-                        // Without a connection, its end is reported.
                         self.send_pending(out);
                         return;
                     }
@@ -321,9 +284,16 @@ impl Chat {
         self.deadline = Some(now + self.wait);
     }
 
-    /// At the deadline: sends a message again that came too fast, or ends the wait.
+    /// Connects to lost relays again. At the deadline: sends a message again that came too
+    /// fast, or ends the wait.
     pub(super) fn on_timer(&mut self, context: &mut Context<'_, Client>, user: &mut dyn User) {
-        if self.next_deadline().is_none_or(|due| due > context.now) {
+        if self.is_closing {
+            return;
+        }
+        for relay in &mut self.relays {
+            relay.dial(context.out, context.now);
+        }
+        if self.message_deadline().is_none_or(|due| due > context.now) {
             return;
         }
         if let Resend::At(..) = self.resend {
@@ -347,20 +317,29 @@ impl Chat {
         let Query::Message(to, text) = &message.query else {
             return false;
         };
-        let is_right = |relay: &&mut ChatRelay| {
-            let is_open = relay.subscription.address.is_some();
-            is_open && message.relay.is_none_or(|index| index == relay.index)
-        };
-        let relay = self.relays.iter_mut().find(is_right);
-        if let Some(relay) = relay.filter(|_| self.sent_to.is_none()) {
+        if let Some(position) = self.open_relay(message.relay)
+            && self.sent_to.is_none()
+        {
+            let relay = &mut self.relays[position];
             self.sent_to = Some(relay.index);
             relay.subscription.send(out, *to, text.clone());
         }
         true
     }
 
+    /// A relay that can pass on a message: the one of this index, or any.
+    fn open_relay(&self, index: Option<usize>) -> Option<usize> {
+        let is_right = |relay: &ChatRelay| index.is_none_or(|index| index == relay.index);
+        let mut relays = self.relays.iter();
+        relays.position(|relay| relay.is_open() && is_right(relay))
+    }
+
     fn close(&mut self, out: &mut Output<Client>) {
         self.is_closing = true;
+        if self.is_open && !self.relays.iter().any(ChatRelay::is_open) {
+            // Messages may be lost, and nobody has come back.
+            self.result = self.result.max(TaskResult::Relay);
+        }
         for relay in &self.relays {
             relay.subscription.close(out, CloseReason::Completed);
         }

@@ -1,7 +1,11 @@
 //! A relay at which a chat receives messages.
 
+use std::net::SocketAddr;
+use std::time::Instant;
+
 use crate::client::{Client, ClientSession};
 use crate::jobs::PeerSource;
+use crate::protocol::ErrorCode;
 use crate::relay_link::{Backoff, MessageSubscription};
 use crate::role::Output;
 
@@ -10,34 +14,76 @@ pub(super) struct ChatRelay {
     pub(super) index: usize,
     pub(super) source: PeerSource,
     pub(super) subscription: MessageSubscription,
-    addresses: Backoff,
+    /// Why the relay is about to close the connection, in its own words.
+    pub(super) refusal: Option<(ErrorCode, String)>,
+    /// Whether messages arrive from it, or did.
+    pub(super) has_listened: bool,
+    open_since: Option<Instant>,
+    backoff: Backoff,
 }
 
 impl ChatRelay {
     /// The relay of this index. Connects to the first of its addresses.
-    pub(super) fn connect(out: &mut Output<Client>, index: usize, source: PeerSource) -> Self {
+    pub(super) fn connect(
+        out: &mut Output<Client>,
+        index: usize,
+        source: PeerSource,
+        seed: u64,
+    ) -> Self {
         let relay = Self {
             index,
-            addresses: Backoff::new(source.addresses.clone(), 0),
+            backoff: Backoff::new(source.addresses.clone(), seed),
             source,
             subscription: MessageSubscription::new(None),
+            refusal: None,
+            has_listened: false,
+            open_since: None,
         };
-        relay.dial(out);
+        relay.connect_to(out, relay.backoff.address());
         relay
+    }
+
+    /// Whether messages arrive from it.
+    pub(super) fn is_open(&self) -> bool {
+        self.subscription.address.is_some()
+    }
+
+    /// Messages arrive from now on.
+    pub(super) fn on_open(&mut self, now: Instant) {
+        self.has_listened = true;
+        self.open_since = Some(now);
     }
 
     /// The connection has ended. Returns whether another address is tried.
     pub(super) fn try_next_address(&mut self, out: &mut Output<Client>) -> bool {
-        let may_try = self.subscription.address.is_none() && self.addresses.on_failure().is_zero();
+        let may_try = !self.is_open() && self.backoff.on_failure().is_zero();
         if may_try {
             self.subscription = MessageSubscription::new(None);
-            self.dial(out);
+            self.connect_to(out, self.backoff.address());
         }
         may_try
     }
 
-    fn dial(&self, out: &mut Output<Client>) {
-        if let Some(address) = self.addresses.address() {
+    /// The connection has ended. Another one follows, perhaps after a pause.
+    pub(super) fn retry(&mut self, now: Instant) {
+        self.subscription = MessageSubscription::new(None);
+        self.backoff.on_end(self.open_since.take(), now);
+        self.backoff.retry(now);
+    }
+
+    /// When the next connection is due; none while there is one.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.backoff.next_deadline()
+    }
+
+    /// Connects, if that is due.
+    pub(super) fn dial(&mut self, out: &mut Output<Client>, now: Instant) {
+        let address = self.backoff.dial(now);
+        self.connect_to(out, address);
+    }
+
+    fn connect_to(&self, out: &mut Output<Client>, address: Option<SocketAddr>) {
+        if let Some(address) = address {
             out.dial(address, ClientSession::MessageSubscription(self.index));
         }
     }

@@ -35,7 +35,7 @@ impl Client {
             self.jobs.user().on_event(event);
             return self.on_result(context, TaskResult::Relay);
         }
-        self.chat.insert(chat).start(context.out, relays);
+        self.chat.insert(chat).start(context.out, relays, self.seed);
     }
 
     /// A connection of the chat has closed.
@@ -48,22 +48,22 @@ impl Client {
         let Some(chat) = &mut self.chat else {
             return;
         };
-        let is_over = chat.on_close(context.out, self.jobs.user(), relay, reason);
-        self.after_chat_event();
-        if is_over {
-            self.chat = None;
-            self.on_result(context, TaskResult::Success);
-        }
+        chat.on_close(context, self.jobs.user(), relay, reason);
+        self.after_chat_event(context);
     }
 
-    /// Takes what has changed for the user.
-    pub(super) fn after_chat_event(&mut self) {
-        if let Some(chat) = &mut self.chat {
-            let (result, needs_prompt) = chat.take_update();
-            self.result = self.result.max(result);
-            if needs_prompt {
-                self.prompt();
-            }
+    /// Takes what has changed for the user, and whether the chat is over.
+    pub(super) fn after_chat_event(&mut self, context: &mut Context<'_, Self>) {
+        let Some(chat) = &mut self.chat else {
+            return;
+        };
+        let (result, needs_prompt) = chat.take_update();
+        self.result = self.result.max(result);
+        if chat.is_over() {
+            self.chat = None;
+            self.on_result(context, TaskResult::Success);
+        } else if needs_prompt {
+            self.prompt();
         }
     }
 }

@@ -69,7 +69,7 @@ impl Client {
         let user = self.jobs.user();
         if let Some(chat) = &mut self.chat {
             chat.on_line(context.out, user, line);
-            return self.after_chat_event();
+            return self.after_chat_event(context);
         }
         if let Some(name) = self.unprinted.take()
             && let Some(is_wanted) = parse_confirmation(line)
@@ -193,7 +193,8 @@ impl Client {
         }
         let user = self.jobs.user();
         if let Some(chat) = &mut self.chat {
-            return chat.on_line(context.out, user, chat::QUIT);
+            chat.on_line(context.out, user, chat::QUIT);
+            return self.after_chat_event(context);
         }
         if self.cancel_choice() {
             // Other files may still be on their way.

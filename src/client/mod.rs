@@ -69,6 +69,8 @@ pub struct Client {
     /// The chat that is going on, and the one whose relay is being found.
     chat: Option<Box<Chat>>,
     next_chat: Option<Box<Chat>>,
+    /// Varies the pauses before a chat connects to its relay again.
+    seed: u64,
     /// The line for which the user was prompted.
     prompted: Option<PromptKind>,
     /// Whether a person types the commands.
@@ -120,6 +122,7 @@ impl Client {
             choices: Choices::default(),
             chat: None,
             next_chat: None,
+            seed: 0,
             prompted: None,
             is_interactive: false,
             result: TaskResult::Success,
@@ -130,6 +133,11 @@ impl Client {
     /// Whether a person types the commands of the prompt, not a program.
     pub fn set_interactive(&mut self, is_interactive: bool) {
         self.is_interactive = is_interactive;
+    }
+
+    /// Clients with other seeds connect to a relay that was lost at other times.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
     }
 
     /// The result of the task.
@@ -291,7 +299,7 @@ impl Role for Client {
             return ReadNext::Close(CloseReason::Completed);
         };
         let next = chat.on_input(context, (*relay, conn), self.jobs.user(), input);
-        self.after_chat_event();
+        self.after_chat_event(context);
         next
     }
 
@@ -358,7 +366,7 @@ impl Role for Client {
     fn on_timer(&mut self, context: &mut Context<'_, Self>) {
         if let Some(chat) = &mut self.chat {
             chat.on_timer(context, self.jobs.user());
-            self.after_chat_event();
+            self.after_chat_event(context);
         }
         self.jobs
             .on_timer(&mut Connector::new(context, &mut self.udp));

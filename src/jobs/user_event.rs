@@ -69,6 +69,13 @@ pub enum UserEvent<'a> {
     Listening(NodeAddress),
     /// No messages arrive here.
     NotListening(&'a Failure<'a>),
+    /// No messages arrive from the relay until there is another connection to it.
+    ListenerLost {
+        /// The relay, if there are several.
+        source: Option<&'a PeerSource>,
+        /// Why.
+        failure: &'a Failure<'a>,
+    },
     /// A message has no recipient: nobody has sent one yet.
     NoRecipient,
     /// No message arrived in this time.

@@ -4,17 +4,14 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::close_reason::CloseReason;
 use crate::node::event::{NodeEvent, relay_error, relay_failure};
 use crate::node::messages::OutgoingMessage;
 use crate::protocol::{ClaimedIp, ErrorCode, Port};
-use crate::relay_link::{Backoff, LONGEST_PAUSE, MessageSubscription, SubscriptionEvent};
+use crate::relay_link::{Backoff, MessageSubscription, SubscriptionEvent};
 use crate::role::{ConnId, Input, Output, ReadNext, Role};
-
-/// A subscription that lasted this long resets the backoff.
-const STABLE_AFTER: Duration = LONGEST_PAUSE;
 
 /// The node's subscription to messages.
 pub(super) struct MessageListener {
@@ -158,10 +155,7 @@ impl MessageListener {
         if self.subscription.take().is_none() {
             return Vec::new();
         }
-        let is_stable = |since| now.saturating_duration_since(since) >= STABLE_AFTER;
-        if self.open_since.is_some_and(is_stable) {
-            self.backoff.on_success();
-        }
+        self.backoff.on_end(self.open_since, now);
         let unconfirmed = self.unconfirmed.drain(..);
         let not_sent = unconfirmed.map(|message| {
             let reason = "the connection broke; it may have arrived".into();

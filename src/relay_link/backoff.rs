@@ -9,7 +9,9 @@ use fastrand::Rng;
 /// The first pause after a failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
-pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A connection that lasted this long was stable.
+const STABLE_AFTER: Duration = LONGEST_PAUSE;
 
 /// The addresses of a relay, its failures, and when to contact it next.
 pub(crate) struct Backoff {
@@ -114,6 +116,15 @@ impl Backoff {
     pub(crate) fn on_success(&mut self) -> bool {
         self.failed_addresses = 0;
         std::mem::take(&mut self.failures) > 0
+    }
+
+    /// A connection that was open since then has ended. If it was stable, the relay counts as
+    /// one that has not failed.
+    pub(crate) fn on_end(&mut self, open_since: Option<Instant>, now: Instant) {
+        let is_stable = |since| now.saturating_duration_since(since) >= STABLE_AFTER;
+        if open_since.is_some_and(is_stable) {
+            self.on_success();
+        }
     }
 
     /// The address does not work. The next one is tried at once; after the last one

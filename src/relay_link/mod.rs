@@ -3,5 +3,5 @@
 mod backoff;
 mod message_subscription;
 
-pub(crate) use backoff::{Backoff, LONGEST_PAUSE};
+pub(crate) use backoff::Backoff;
 pub(crate) use message_subscription::{MessageSubscription, SubscriptionEvent};

@@ -81,6 +81,10 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::NotListening(failure) => {
             format!("cannot receive messages: {failure}{}", advice(failure))
         }
+        UserEvent::ListenerLost { source, failure } => {
+            let source = source.map_or_else(String::new, |source| format!("{source}: "));
+            format!("{source}no messages arrive: {failure}; retrying")
+        }
         UserEvent::NoRecipient => {
             "not sent: nobody has written yet, and no address was given".into()
         }

@@ -30,6 +30,14 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         } => json!({"sent": true, "can_be_answered": false}),
         UserEvent::Listening(node) => json!({"listening": address(*node)}),
         UserEvent::NotListening(failure) => error("not listening", failure),
+        UserEvent::ListenerLost { source, failure } => {
+            let mut value = error("not listening", failure);
+            value["retrying"] = json!(true);
+            if let Some(source) = source {
+                value[source.kind()] = json!(source.name);
+            }
+            value
+        }
         UserEvent::NoRecipient => json!({"error": "nobody has written yet"}),
         UserEvent::NoReply(_) => json!({"error": "no answer"}),
         UserEvent::Note(text) => json!({"note": text}),

@@ -148,6 +148,10 @@ impl User for RecordingUser {
             },
             UserEvent::Listening(address) => format!("reached at {address}"),
             UserEvent::NotListening(failure) => format!("not reached: {failure}"),
+            UserEvent::ListenerLost { source, failure } => {
+                let source = source.map_or("it", |source| &source.name);
+                format!("{source} is tried again: {failure}")
+            }
             UserEvent::NoRecipient => "nobody has written yet".to_owned(),
             UserEvent::NoReply(wait) => format!("no answer in {wait:?}"),
             UserEvent::TryingNode {

@@ -1,8 +1,10 @@
 //! The client's `chat` and `send --wait`.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
+
+use rustix::process::Signal;
 
 use crate::messages::listener;
 use crate::support::fake_server::FakeServer;
@@ -268,19 +270,66 @@ fn chat_at_the_prompt_returns_to_the_prompt() {
 
 #[test]
 fn the_prompt_returns_when_the_relay_ends_a_chat() {
-    let mut relay = relay(&[]);
+    let relay = FakeServer::new(|mut connection| {
+        if connection.line() == "LIST\n" {
+            connection.send("NODES 0\n");
+            return;
+        }
+        connection.send("OK 127.0.0.1 9\nFROM ::1 7 hi\n");
+        connection.line();
+        connection.send("OK\nERROR 409 replaced by a newer listener\n");
+    });
     let mut terminal = Terminal::start(client_command(relay.address(), &[]));
     terminal.at_prompt("chat ::1 7");
     terminal.expect("::1 7> ");
-    terminal.keys("half a");
-    terminal.expect("half a");
-    relay.stop();
+    terminal.enter("hello");
     terminal.expect("cannot receive messages: ");
     // Lines that were meant for the chat are not executed as commands.
-    terminal.at("::1 7> half a", " line");
+    terminal.at("::1 7> ", "a line");
     terminal.expect("not sent: the conversation is over");
     terminal.at_prompt("quit");
     assert_eq!(terminal.wait().1, 0);
+}
+
+/// A relay at an address that no other test uses, so that its port is still free at the
+/// restart.
+fn relay_at(port: u16) -> Server {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
+    command.arg(port.to_string());
+    command.args(["--listen", "127.0.0.78"]);
+    Server::start(command)
+}
+
+#[test]
+fn a_chat_outlives_a_restart_of_its_relay() {
+    let mut first = relay_at(0);
+    let relay_address = first.address();
+    let mut terminal = Terminal::start(client_command(relay_address, &["chat"]));
+    terminal.expect("receiving messages at ");
+    let from = |terminal: &mut Terminal| terminal.expect("\r\n").trim().replace(" port ", " ");
+    let address = from(&mut terminal);
+    let mut nc = Nc::connect(relay_address);
+    nc.ask("LISTEN");
+    assert_eq!(nc.ask(&format!("SEND {address} hi")), "OK");
+    terminal.expect(" hi\r\n");
+    first.signal(Signal::KILL);
+    first.wait();
+    terminal.expect("no messages arrive: ");
+    terminal.expect("; retrying");
+    terminal.enter("are you there?");
+    terminal.expect("not sent: the connection to the relay of the receiver was lost");
+    let _second = relay_at(relay_address.port());
+    terminal.expect("receiving messages at ");
+    let address = from(&mut terminal);
+    let mut nc = Nc::connect(relay_address);
+    nc.ask("LISTEN");
+    assert_eq!(nc.ask(&format!("SEND {address} back")), "OK");
+    terminal.expect(" back\r\n");
+    terminal.enter("welcome");
+    assert!(nc.line().ends_with(" welcome"));
+    terminal.enter("/quit");
+    // One message was not sent.
+    assert_eq!(terminal.wait().1, 3);
 }
 
 #[test]
@@ -331,11 +380,11 @@ fn the_words_of_a_relay_that_ends_a_chat_are_shown() {
     for (relay, message) in [
         (
             &unasked,
-            "cannot receive messages: error 429: you read too slowly",
+            "no messages arrive: error 429: you read too slowly; retrying",
         ),
         (&reply, "not sent: error 429: you read too slowly"),
     ] {
-        let args = ["chat", "127.0.0.1", "7", "--wait", "60"];
+        let args = ["chat", "127.0.0.1", "7", "--wait", "0.1"];
         let input: &[u8] = if message.starts_with("not") {
             b"hello\n"
         } else {
