@@ -116,9 +116,7 @@ fn messages_are_dropped_while_too_many_wait() {
     fs::write(&end, "").expect("a file");
     assert_eq!(nc.line(), format!("{from}runs"));
     assert_eq!(nc.line(), format!("{from}waits"));
-    send(&mut nc, &node, "again");
-    assert_eq!(nc.line(), "OK");
-    assert_eq!(nc.line(), format!("{from}again"));
+    // No other message need follow.
     node.log_until("messages dropped while too many were waiting: 2");
 }
 
