@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use peerline::relay::shared_directory::InstanceId;
+use peerline::relay::shared_directory::{InstanceId, RegistryBatch};
 
 use super::engine::Engine;
 use super::settle;
@@ -121,4 +121,35 @@ fn files_that_a_record_lacks_are_removed_in_many_turns() {
     pair.assert_many_turns(1);
     let listed = pair.relays[1].directory(pair.now);
     assert!(listed.contains("FILES 0 0"));
+}
+
+/// The line is applied again in each turn, until the node has none of its former files.
+#[test]
+fn a_line_that_is_more_than_the_work_of_a_turn_removes_a_file_in_each_turn() {
+    const FEW: usize = 5;
+    let mut pair = Pair::new();
+    let node = SocketAddr::from(([10, 0, 0, 1], 9000));
+    let shares: String = (0..FEW).map(|n| format!("SHARE 1 - {n}\n")).collect();
+    pair.relays[0].ask(node, &format!("REGISTER * 9000\n{shares}"));
+    pair.settle();
+    let (epoch, _) = pair.relays[0].register(node);
+    let epoch = epoch.expect("it is registered");
+    // A relay of a later version writes more fields.
+    let fields = "x".repeat(1 << 20);
+    let text = format!("NODE 10.0.0.1 9000\nADD 10.0.0.1 {epoch} 60 1 - {fields}\n");
+    pair.engine.stream.push(RegistryBatch {
+        origin: InstanceId(7),
+        number: 1,
+        text: text.into(),
+    });
+    let relay = &mut pair.relays[1];
+    assert!(relay.read(&mut pair.engine, pair.now));
+    let mut turns = 1;
+    while relay.has_work() {
+        assert!(turns < 2 * FEW, "a turn removes nothing");
+        relay.turn(pair.now);
+        turns += 1;
+    }
+    assert!(turns >= FEW, "the line is less than a turn's work");
+    assert!(relay.directory(pair.now).contains("FILES 0 0"));
 }
