@@ -16,7 +16,7 @@ use crate::download::target::{Target, escaped};
 use crate::jobs::{
     ContentInfo, JobId, Opened, PartialContent, PieceSet, StoreError, StoreErrorKind, StoredPart,
 };
-use crate::protocol::{FileName, PieceValue};
+use crate::protocol::{ContentHash, FileName, PieceValue};
 
 /// Where the content of files goes.
 pub enum Destination {
@@ -34,6 +34,9 @@ pub enum Destination {
         open: BTreeMap<JobId, OutputFile>,
         /// The files that are compared with a content.
         compared: BTreeMap<JobId, ExistingFile>,
+        /// The files that were found to have another content than the one with this hash, by
+        /// their last change. They need not be read again.
+        different: BTreeMap<JobId, (ContentHash, String)>,
         /// The jobs whose comparison has found no file.
         absent: BTreeSet<JobId>,
         /// The paths of the files that a [`FileWriter`] commits.
@@ -51,6 +54,7 @@ impl Destination {
             parents: ParentFolders::default(),
             open: BTreeMap::new(),
             compared: BTreeMap::new(),
+            different: BTreeMap::new(),
             absent: BTreeSet::new(),
             committing: BTreeMap::new(),
         }
@@ -106,12 +110,14 @@ impl Destination {
                 options,
                 parents,
                 open,
+                different,
                 absent,
                 ..
             } => {
                 let is_absent = absent.remove(&job);
                 let opened = target.open(parents, name, content, *options, is_absent);
                 let (file, opened) = opened?;
+                different.remove(&job);
                 open.insert(job, file);
                 Ok(opened)
             }
@@ -288,10 +294,12 @@ impl Destination {
             Self::Save {
                 open,
                 compared,
+                different,
                 absent,
                 ..
             } => {
                 compared.remove(&job);
+                different.remove(&job);
                 absent.remove(&job);
                 open.remove(&job).map_or(0, OutputFile::discard)
             }
@@ -305,10 +313,12 @@ impl Destination {
             Self::Save {
                 open,
                 compared,
+                different,
                 absent,
                 ..
             } => {
                 compared.remove(&job);
+                different.remove(&job);
                 absent.remove(&job);
                 let Some(file) = open.remove(&job) else {
                     return PartialContent::Nothing;

@@ -7,6 +7,7 @@ use rustix::fs::OFlags;
 
 use crate::download::Target;
 use crate::download::parent_folder::ParentFolders;
+use crate::download::part_state::last_change;
 use crate::download::repair_error::RepairError;
 use crate::download::repair_file::check_length;
 use crate::download::save_error::SaveError;
@@ -19,6 +20,8 @@ const SLICE: u64 = 1024 * 1024;
 /// A file whose hash is being computed.
 pub struct ExistingFile {
     file: File,
+    /// See [`last_change`].
+    pub(super) last_change: String,
     hasher: Box<blake3::Hasher>,
     remaining: u64,
 }
@@ -54,8 +57,11 @@ impl ExistingFile {
     /// A file, if it has this size.
     pub(super) fn of_size(file: File, size: u64) -> io::Result<Option<Self>> {
         let metadata = file.metadata()?;
-        let may_be_same = metadata.is_file() && metadata.len() == size;
-        Ok(may_be_same.then(|| Self {
+        if !metadata.is_file() || metadata.len() != size {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            last_change: last_change(&file)?,
             file,
             hasher: Box::default(),
             remaining: size,

@@ -27,6 +27,7 @@ impl Destination {
                 target,
                 parents,
                 compared,
+                different,
                 absent,
                 ..
             },
@@ -50,6 +51,10 @@ impl Destination {
             }
             Err(error) => return Err(target.error(&target.path(name), &error)),
         };
+        let known = (hash, file.last_change.clone());
+        if different.get(&job) == Some(&known) {
+            return Ok(StoredContent::Other);
+        }
         match file.compare(hash) {
             StoredContent::Unfinished => {
                 compared.insert(job, file);
@@ -60,7 +65,11 @@ impl Destination {
                 let error = RepairError::Different(name.clone().into_owned()).into();
                 Err(target.error(&target.path(name), &error))
             }
-            result => Ok(result),
+            StoredContent::Other => {
+                different.insert(job, known);
+                Ok(StoredContent::Other)
+            }
+            StoredContent::Same => Ok(StoredContent::Same),
         }
     }
 
@@ -95,5 +104,41 @@ impl Destination {
             compared.insert(job, file);
         }
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::download::{SaveOptions, Target};
+    use crate::protocol::ContentHash;
+
+    #[test]
+    fn a_file_with_another_content_is_read_again_only_if_it_has_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        let content = vec![1; 3 << 20];
+        fs::write(&path, vec![2; content.len()]).expect("a file");
+        let target = Target::File(path.clone());
+        let mut destination = Destination::save(target, SaveOptions::default());
+        let name = FileName::parse("file").expect("a name");
+        let info = ContentInfo::new(content.len() as u64, Some(ContentHash::of(&content)));
+        let mut compare = || {
+            let mut slices = 1;
+            loop {
+                let result = destination.compare(JobId(1), &name, &info);
+                match result.expect("a file") {
+                    StoredContent::Unfinished => slices += 1,
+                    result => return (result, slices),
+                }
+            }
+        };
+        assert_eq!(compare(), (StoredContent::Other, 3));
+        assert_eq!(compare(), (StoredContent::Other, 1));
+        fs::remove_file(&path).expect("it is there");
+        fs::write(&path, &content).expect("a file");
+        assert_eq!(compare(), (StoredContent::Same, 3));
     }
 }
