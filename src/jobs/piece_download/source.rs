@@ -1,6 +1,7 @@
 //! The nodes that a download uses.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::jobs::content::PieceSet;
@@ -213,27 +214,33 @@ impl Sources {
         if needs_list {
             in_use -= self.without_list();
         }
-        while may_add
-            && in_use < max
-            && let Some(node) = self.take_spare()
-        {
-            self.all.push(Source::new(node));
-            in_use += 1;
+        if may_add {
+            self.add_spare(max.saturating_sub(in_use));
         }
     }
 
-    /// The next spare node, of those at addresses of which the fewest nodes are in use: many nodes
-    /// at one address must not take all places.
-    fn take_spare(&mut self) -> Option<NodeAddress> {
+    /// Takes up to so many spare nodes into use. Those at addresses of which the fewest nodes are
+    /// in use come first: many nodes at one address must not take all places.
+    fn add_spare(&mut self, places: usize) {
+        let places = places.min(self.spare.len());
+        if places == 0 {
+            return;
+        }
         let group = |node: NodeAddress| address_group(node.ip());
-        let in_use = |spare: NodeAddress| {
-            let all = self.all.iter().filter(|source| source.is_in_use());
-            all.filter(|source| group(source.node) == group(spare))
-                .count()
-        };
-        let spare = self.spare.iter().enumerate();
-        let (next, _) = spare.min_by_key(|(_, spare)| in_use(**spare))?;
-        self.spare.remove(next)
+        let mut in_use: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        for source in self.all.iter().filter(|source| source.is_in_use()) {
+            *in_use.entry(group(source.node)).or_default() += 1;
+        }
+        for _ in 0..places {
+            let count = |spare: NodeAddress| in_use.get(&group(spare)).copied().unwrap_or(0);
+            let spare = self.spare.iter().enumerate();
+            let next = spare.min_by_key(|(_, spare)| count(**spare));
+            let next = next.map(|(next, _)| next);
+            if let Some(node) = next.and_then(|next| self.spare.remove(next)) {
+                *in_use.entry(group(node)).or_default() += 1;
+                self.all.push(Source::new(node));
+            }
+        }
     }
 
     /// Adds nodes that hold the content now, and tries those again that were given up, if they
@@ -304,6 +311,19 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+
+    #[test]
+    fn many_nodes_at_one_address_come_after_those_at_others() {
+        let node = |text: String| NodeAddress::parse(&text).expect("an address");
+        let crowd = (1..=900).map(|port| node(format!("192.0.2.1 {port}")));
+        let others = (1..=90).map(|last| node(format!("192.0.2.{} 1", last + 1)));
+        let mut sources = Sources::new(crowd.chain(others), 100);
+        sources.refill(true, false, Instant::now());
+        let at_one = |source: &&Source| source.node.ip() == Ipv4Addr::new(192, 0, 2, 1);
+        assert_eq!(sources.all.len(), 100);
+        assert_eq!(sources.all.iter().filter(at_one).count(), 10);
+        assert_eq!(sources.all[0].node.port().get(), 1);
+    }
 
     #[test]
     fn a_relay_that_names_very_many_nodes_costs_little() {
