@@ -5,12 +5,12 @@ mod cancel;
 mod commits;
 mod partial;
 mod plain_refusal;
+mod pooled_connections;
 mod queries;
+mod settings;
 mod sources;
-mod wait;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
@@ -21,7 +21,7 @@ use crate::jobs::job::{ActiveJob, Job};
 use crate::jobs::job_context::JobContext;
 use crate::jobs::job_step::{FinishedJob, JobStep};
 use crate::jobs::listed_nodes::ListedNodes;
-use crate::jobs::node_pool::{NodePool, PoolId, PoolPeer, PooledRequest};
+use crate::jobs::node_pool::{NodePool, PoolId};
 use crate::jobs::node_tls::NodeTls;
 use crate::jobs::open_query::OpenQuery;
 use crate::jobs::peer_source::{PeerSource, PeerSources};
@@ -32,8 +32,8 @@ use crate::jobs::task_result::TaskResult;
 use crate::jobs::unreachable_nodes::UnreachableNodes;
 use crate::jobs::user::User;
 use crate::limits::JobLimits;
-use crate::protocol::{FileName, NodeAddress};
-use crate::role::{ConnId, Input, Output, PeerTls, ReadNext, Role};
+use crate::protocol::FileName;
+use crate::role::{ConnId, Input, Output, ReadNext, Role};
 use crate::session::connector::Connector;
 
 /// All jobs that run for one user.
@@ -94,41 +94,9 @@ impl JobRunner {
         &mut *self.context.user
     }
 
-    /// Whether the user can choose one of several contents.
-    pub fn set_may_choose(&mut self, may_choose: bool) {
-        self.context.may_choose = may_choose;
-    }
-
-    /// How to connect to nodes.
-    pub fn set_node_tls(&mut self, node_tls: NodeTls) {
-        self.context.node_tls = node_tls;
-    }
-
-    /// Whether the user can choose one of several contents, and answer questions.
-    #[must_use]
-    pub fn may_choose(&self) -> bool {
-        self.context.may_choose
-    }
-
-    /// The address at which a source lists this node: nothing is fetched from there.
-    pub fn set_own_address(&mut self, source: usize, address: NodeAddress) {
-        self.context.own_addresses.insert(source, address);
-    }
-
     /// The names of the files that are being fetched.
     pub fn fetched_names(&self) -> impl Iterator<Item = &FileName<'static>> {
         self.jobs.values().filter_map(ActiveJob::fetched_name)
-    }
-
-    /// Whether there are several relays.
-    #[must_use]
-    pub fn has_several_sources(&self) -> bool {
-        self.context.has_several_sources
-    }
-
-    /// The source of this index has these addresses now.
-    pub fn set_addresses(&mut self, source: usize, addresses: Vec<SocketAddr>) {
-        self.sources.set_addresses(source, addresses);
     }
 
     /// Starts a job. It may be done at once.
@@ -166,73 +134,6 @@ impl JobRunner {
                 }
                 let out = connector.out.append_reply(conn);
                 self.on_relay_input(connection, input, out)
-            }
-        }
-    }
-
-    fn on_pooled_input<R: RunsJobs>(
-        &mut self,
-        connector: &mut Connector<'_, R>,
-        conn: ConnId,
-        pool_id: PoolId,
-        input: Input<'_>,
-    ) -> ReadNext {
-        let Some(connection) = self.context.pool.get_mut(pool_id) else {
-            return ReadNext::Close(CloseReason::Completed);
-        };
-        if let Input::Connected = input {
-            return connection.on_connected(conn, connector.out);
-        }
-        let awaited = connection.current();
-        let (part, completed) = match connection.requests.on_input(input) {
-            Ok(Some((part, completed))) => (part, completed),
-            Ok(None) => return connection.read_next(),
-            Err(_) => return connection.close(CloseReason::ProtocolError),
-        };
-        let (peer, tls) = (connection.peer, connection.tls);
-        if self.is_plain_refused(peer, tls, &part) {
-            if let Some(request) = completed.filter(|_| awaited.is_some()) {
-                self.send(connector, request);
-            }
-            // The requests behind it follow when the connection is closed.
-            return ReadNext::Close(CloseReason::Completed);
-        }
-        let is_last = completed.is_some();
-        self.on_pooled_part(pool_id, completed, connector.now);
-        self.context.is_encrypted = tls != PeerTls::Plain;
-        let mut failure = None;
-        if let Some(id) = awaited
-            && self.queries.contains_key(&id)
-        {
-            failure = self
-                .on_query_part(connector, id, part, is_last, pool_id)
-                .err();
-        } else if let Some(id) = awaited
-            && let Some(job) = self.jobs.get_mut(&id.job)
-        {
-            let now = connector.now;
-            match job.on_response(&mut self.context, id, &part, is_last, now) {
-                Ok(step) => self.execute(connector, id.job, step, Some(pool_id)),
-                Err(reason) => failure = Some(reason),
-            }
-        }
-        match (self.context.pool.get_mut(pool_id), failure) {
-            (Some(connection), None) => connection.read_next(),
-            (Some(connection), Some(reason)) => connection.close(reason),
-            (None, _) => ReadNext::Close(CloseReason::Completed),
-        }
-    }
-
-    /// A part of a response has arrived on a shared connection, perhaps the last one of a request.
-    fn on_pooled_part(&mut self, pool_id: PoolId, completed: Option<PooledRequest>, now: Instant) {
-        let Some(connection) = self.context.pool.get_mut(pool_id) else {
-            return;
-        };
-        (connection.has_started, connection.last_input) = (true, Some(now));
-        if let Some(request) = completed {
-            connection.on_complete(request.id, now);
-            if let PoolPeer::Node(node) = connection.peer {
-                self.context.unreachable.on_answer(node);
             }
         }
     }
@@ -275,53 +176,6 @@ impl JobRunner {
         match connection.peer {
             JobPeer::Pooled(id, _) => self.on_pooled_close(connector, id, reason),
             JobPeer::Relay(id, query) => self.on_query_end(connector, id, *query, reason, None),
-        }
-    }
-
-    fn on_pooled_close<R: RunsJobs>(
-        &mut self,
-        connector: &mut Connector<'_, R>,
-        pool_id: PoolId,
-        reason: &CloseReason,
-    ) {
-        let Some(connection) = self.context.pool.remove(pool_id) else {
-            return;
-        };
-        if let PoolPeer::Node(node) = connection.peer
-            && !connection.requests.is_empty()
-        {
-            let now = connector.now;
-            self.context.node_tls.on_close(node, reason, now);
-            let unreachable = &mut self.context.unreachable;
-            unreachable.on_close(node, reason, now);
-        }
-        let is_outdated = self.is_outdated(connection.peer, connection.tls);
-        let was_closed = matches!(
-            reason,
-            CloseReason::EndOfInput | CloseReason::ConnectionLost(_) | CloseReason::SecretChanged
-        );
-        // Then nothing is wrong with the node, or with what was requested of it.
-        let was_closed_by_us = matches!(reason, CloseReason::SecretChanged);
-        for (request, may_repeat) in connection.into_requests(was_closed_by_us) {
-            let id = request.id;
-            let query = self.queries.remove(&id);
-            let Some(job) = self.jobs.get_mut(&id.job) else {
-                continue;
-            };
-            if matches!(reason, CloseReason::Aborted) {
-                self.interrupt(connector, id.job);
-            } else if query.is_none() && !job.awaits(id) {
-                // The loss of a request before it has cancelled it.
-            } else if (was_closed && may_repeat) || is_outdated {
-                self.queries.extend(query.map(|query| (id, query)));
-                self.send(connector, request.repeated());
-            } else if let Some(query) = query {
-                self.on_query_end(connector, id.job, query, reason, None);
-            } else {
-                let now = connector.now;
-                let step = job.on_lost_request(&mut self.context, id, reason, now);
-                self.execute(connector, id.job, step, None);
-            }
         }
     }
 
@@ -385,16 +239,6 @@ impl JobRunner {
             self.forget_queries(|job| job == id);
             let finished = result.map(|result| self.finished_job(job, result));
             self.finished.extend(finished);
-        }
-    }
-
-    fn send<R: RunsJobs>(&mut self, connector: &mut Connector<'_, R>, request: PooledRequest) {
-        let peer = request.peer;
-        let tls = self.peer_tls(peer);
-        if let Some(id) = self.context.pool.send(request, tls, connector.out) {
-            let address = peer.address();
-            let peer = JobPeer::Pooled(id, peer);
-            connector.dial(address, JobConnection { peer, tls });
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Whom the jobs ask, and what it means that one of them does not answer.
 
+use std::net::SocketAddr;
+
 use crate::jobs::job::ActiveJob;
 use crate::jobs::job_step::{FinishedJob, JobResult};
 use crate::jobs::listed_nodes::ListedNodes;
@@ -23,6 +25,17 @@ impl JobRunner {
             may_lack_files,
             ..job.finished(&mut self.context, result)
         }
+    }
+
+    /// Whether there are several relays.
+    #[must_use]
+    pub fn has_several_sources(&self) -> bool {
+        self.context.has_several_sources
+    }
+
+    /// The source of this index has these addresses now.
+    pub fn set_addresses(&mut self, source: usize, addresses: Vec<SocketAddr>) {
+        self.sources.set_addresses(source, addresses);
     }
 
     /// The relays that have addresses, each with its index. Messages go through relays only.
