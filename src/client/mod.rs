@@ -169,7 +169,7 @@ impl Client {
 
     fn on_finished_job(&mut self, context: &mut Context<'_, Self>, mut finished: FinishedJob) {
         self.queue.on_finished(&mut finished);
-        if finished.may_lack_files {
+        if finished.may_be_incomplete {
             self.result = self.result.max(TaskResult::NodesFailed);
         }
         match finished.result {

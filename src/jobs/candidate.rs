@@ -57,8 +57,8 @@ pub(super) fn candidates(
     });
     let mut all: Vec<_> = holders.collect();
     if wanted.is_none() {
-        let is_stranger = |node| context.node_tls.is_stranger(node, now);
-        let is_other = |node: &&NodeAddress| !known.contains(node) && !is_stranger(**node);
+        let is_untrusted = |node| context.node_tls.is_untrusted(node, now);
+        let is_other = |node: &&NodeAddress| !known.contains(node) && !is_untrusted(**node);
         let others = context.nodes.iter().filter(is_other);
         all.extend(others.map(|node| (offers.len() + 1, Candidate::new(*node, None, 0))));
     }

@@ -216,7 +216,7 @@ mod tests {
         let mut expanded = FinishedJob {
             name: None,
             is_expansion: true,
-            may_lack_files: false,
+            may_be_incomplete: false,
             result: JobResult::Files(vec![WantedFile::new(name.clone(), None)]),
         };
         let mut again = expanded.clone();
@@ -231,7 +231,7 @@ mod tests {
         queue.on_finished(&mut FinishedJob {
             name: Some(name),
             is_expansion: false,
-            may_lack_files: false,
+            may_be_incomplete: false,
             result: JobResult::Task(TaskResult::Success),
         });
         assert!(queue.is_done());

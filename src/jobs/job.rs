@@ -134,7 +134,7 @@ impl ActiveJob {
         }
         FinishedJob {
             is_expansion: matches!(self, Self::Expand(_)),
-            may_lack_files: false,
+            may_be_incomplete: false,
             name: match self {
                 Self::Fetch(fetch) => Some(fetch.name),
                 _ => None,

@@ -27,7 +27,7 @@ pub struct FinishedJob {
     pub is_expansion: bool,
     /// Whether a folder or a glob may have further files, at a relay or a node that does not
     /// answer.
-    pub may_lack_files: bool,
+    pub may_be_incomplete: bool,
     /// How it ended.
     pub result: JobResult,
 }

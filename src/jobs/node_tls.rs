@@ -19,7 +19,7 @@ pub struct NodeTls {
     /// The only keys that nodes may have, if there is a list. The loop checks them.
     allowed: Option<Arc<IdList>>,
     /// Nodes that have shown another key, and until when they are passed over.
-    strangers: HashMap<NodeAddress, Instant>,
+    untrusted: HashMap<NodeAddress, Instant>,
     /// The ids that came with the holders of files since nodes were listed.
     ids: HashMap<NodeAddress, KeyId>,
     /// Nodes without an id that have refused plain text.
@@ -93,17 +93,17 @@ impl NodeTls {
             return false;
         };
         let is_other_key = TlsError::of(error).is_some_and(TlsError::is_unexpected_key);
-        let is_stranger = self.allowed.is_some() && is_other_key;
-        if is_stranger {
+        let is_untrusted = self.allowed.is_some() && is_other_key;
+        if is_untrusted {
             // Not for ever: somebody else may have answered in place of the node.
-            self.strangers.insert(node, now + PASSED_OVER_FOR);
+            self.untrusted.insert(node, now + PASSED_OVER_FOR);
         }
-        is_stranger
+        is_untrusted
     }
 
     /// Whether a node is to be passed over.
-    pub(super) fn is_stranger(&self, node: NodeAddress, now: Instant) -> bool {
-        self.strangers.get(&node).is_some_and(|until| *until > now)
+    pub(super) fn is_untrusted(&self, node: NodeAddress, now: Instant) -> bool {
+        self.untrusted.get(&node).is_some_and(|until| *until > now)
     }
 
     /// A node has refused plain text. Returns whether to connect to it anew, over TLS.
@@ -152,13 +152,13 @@ mod tests {
         let now = Instant::now();
         let other_key = TlsError::Library(UnexpectedKey("another key".to_owned()).into());
         let failed = CloseReason::TlsFailed(io::Error::other(other_key));
-        assert!(tls.on_close(node, &failed, now) && tls.is_stranger(node, now));
-        assert!(!tls.is_stranger(node, now + PASSED_OVER_FOR));
+        assert!(tls.on_close(node, &failed, now) && tls.is_untrusted(node, now));
+        assert!(!tls.is_untrusted(node, now + PASSED_OVER_FOR));
         assert!(!NodeTls::default().on_close(node, &failed, now));
     }
 
     #[test]
-    fn a_connection_that_somebody_damages_makes_no_stranger() {
+    fn a_connection_that_somebody_damages_makes_no_node_untrusted() {
         let node = NodeAddress::parse("127.0.0.1 9").expect("an address");
         let list = IdList::parse(&KeyId::of(b"listed").to_string()).expect("a list");
         let mut tls = NodeTls::new(TlsMode::Auto, None).with_allowed(Some(Arc::new(list)));
@@ -171,7 +171,7 @@ mod tests {
         ] {
             let now = Instant::now();
             assert!(!tls.on_close(node, &reason, now), "{reason}");
-            assert!(!tls.is_stranger(node, now));
+            assert!(!tls.is_untrusted(node, now));
         }
     }
 }

@@ -88,7 +88,7 @@ struct ListedSource {
     /// The user knows that it fails.
     is_failure_known: bool,
     /// It has shown a key that the user does not accept, so its files are not wanted.
-    is_stranger: bool,
+    is_untrusted: bool,
 }
 
 impl PeerSources {
@@ -104,7 +104,7 @@ impl PeerSources {
             address: 0,
             passed_over_until: None,
             is_failure_known: false,
-            is_stranger: false,
+            is_untrusted: false,
         };
         self.0.extend(sources.into_iter().map(listed));
     }
@@ -128,7 +128,7 @@ impl PeerSources {
     /// Whether one of them does not answer, or is not asked: the others do not know all files.
     pub(super) fn are_incomplete(&self) -> bool {
         let is_missing = |listed: &ListedSource| {
-            let has_failed = listed.is_failure_known && !listed.is_stranger;
+            let has_failed = listed.is_failure_known && !listed.is_untrusted;
             has_failed || listed.source.addresses.is_empty()
         };
         self.0.iter().any(is_missing)
@@ -204,7 +204,7 @@ impl PeerSources {
         listed.address = address % listed.source.addresses.len();
         listed.passed_over_until = None;
         listed.is_failure_known = false;
-        listed.is_stranger = false;
+        listed.is_untrusted = false;
     }
 
     /// The source has failed. Returns whether that is news to the user.
@@ -213,8 +213,8 @@ impl PeerSources {
     }
 
     /// The source has shown a key that is not listed.
-    pub(super) fn on_stranger(&mut self, index: usize, now: Instant) {
-        self.0[index].is_stranger = true;
+    pub(super) fn on_untrusted(&mut self, index: usize, now: Instant) {
+        self.0[index].is_untrusted = true;
         self.pass_over(index, now);
     }
 

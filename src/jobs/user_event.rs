@@ -39,7 +39,7 @@ pub enum UserEvent<'a> {
         failure: &'a Failure<'a>,
     },
     /// One of several nodes is none of those that the user allows.
-    StrangerPassedOver {
+    UntrustedNode {
         /// Which one.
         source: &'a PeerSource,
         /// How that was seen.

@@ -21,7 +21,6 @@ mod address;
 mod connection;
 mod entry_id;
 mod loader;
-mod non_records;
 mod reader;
 mod reader_request;
 #[cfg(test)]
@@ -32,6 +31,7 @@ mod resp;
 mod scripted_engine;
 mod tls;
 mod writer;
+mod wrong_type;
 
 pub use address::{RegistryAddress, RegistryHost};
 pub use connection::{EngineError, RegistryAccess};

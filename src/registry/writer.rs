@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use crate::protocol::NodeAddress;
 use crate::registry::connection::{EngineConnection, EngineError};
 use crate::registry::entry_id::EntryId;
-use crate::registry::non_records::delete_non_records;
 use crate::registry::reader_request::ReaderRequest;
 use crate::registry::record_expiry::expire_rests;
 use crate::registry::resp::{Commands, RespValue};
+use crate::registry::wrong_type::delete_keys_of_wrong_type;
 use crate::registry::{LISTENERS_PREFIX, STREAM_KEY, node_key};
 use crate::relay::shared_directory::{
     InstanceId, KeyWrite, MissingRecords, RecordField, RegistryBatch, WHOLE_FIELD, key_writes,
@@ -183,7 +183,7 @@ fn missing_records(
     let nodes = checks.into_iter().filter(|(at, _)| is_missing(at));
     let mut nodes: Vec<NodeAddress> = nodes.map(|(_, node)| node).collect();
     if let Some(error) = results.iter().find_map(RespValue::error) {
-        let deleted = delete_non_records(connection, batch)?;
+        let deleted = delete_keys_of_wrong_type(connection, batch)?;
         // The last command is the one that tells the other relays.
         if deleted.is_empty() || results.last().is_some_and(|last| last.error().is_some()) {
             return Err(EngineError::Refused(error.to_owned()));

@@ -64,7 +64,7 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
         UserEvent::NoAnswer(node, failure) => no_answer(*node, failure),
         UserEvent::NoNodes { failure, .. } => no_list(failure),
         UserEvent::SourceFailed { source, failure } => format!("{source}: {failure}"),
-        UserEvent::StrangerPassedOver { source, failure } => {
+        UserEvent::UntrustedNode { source, failure } => {
             format!("{source} is passed over: {failure}")
         }
         UserEvent::SourceAnswered {

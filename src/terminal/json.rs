@@ -16,7 +16,7 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::NoAnswer(_, failure) => error("node", failure),
         UserEvent::NoNodes { failure, .. } => error("relay", failure),
         UserEvent::SourceFailed { source, failure }
-        | UserEvent::StrangerPassedOver { source, failure } => {
+        | UserEvent::UntrustedNode { source, failure } => {
             json!({source.kind(): source.name, "failed": failure.to_string()})
         }
         UserEvent::NotShown(why) => error("not shown", why),

@@ -178,7 +178,7 @@ impl User for Screen {
                 Style::Human { verbose, .. },
                 UserEvent::SentBytes(..)
                 | UserEvent::SourceAnswered { .. }
-                | UserEvent::StrangerPassedOver { .. },
+                | UserEvent::UntrustedNode { .. },
             ) => verbose,
             (Style::Human { quiet: true, .. }, UserEvent::NoResult(_)) => false,
             (_, UserEvent::NoResult(_)) => self.stdout_is_terminal,

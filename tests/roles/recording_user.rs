@@ -99,7 +99,7 @@ impl User for RecordingUser {
             UserEvent::SourceFailed { source, failure } => {
                 format!("{} failed: {failure}", source.name)
             }
-            UserEvent::StrangerPassedOver { source, failure } => {
+            UserEvent::UntrustedNode { source, failure } => {
                 format!("{} is a stranger: {failure}", source.name)
             }
             UserEvent::NotShown(error) => format!("not shown: {error}"),

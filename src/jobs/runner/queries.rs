@@ -217,15 +217,15 @@ impl JobRunner {
         now: Instant,
     ) {
         let node_tls = &mut self.context.node_tls;
-        let is_stranger = |node| node_tls.on_close(node, reason, now);
-        let is_stranger = target.node.is_some_and(is_stranger);
-        if is_stranger {
-            self.sources.on_stranger(target.source, now);
+        let is_untrusted = |node| node_tls.on_close(node, reason, now);
+        let is_untrusted = target.node.is_some_and(is_untrusted);
+        if is_untrusted {
+            self.sources.on_untrusted(target.source, now);
         }
         if self.sources.on_failure(target.source) {
             let source = self.sources.get(target.source);
-            self.context.user.on_event(match is_stranger {
-                true => UserEvent::StrangerPassedOver { source, failure },
+            self.context.user.on_event(match is_untrusted {
+                true => UserEvent::UntrustedNode { source, failure },
                 false => UserEvent::SourceFailed { source, failure },
             });
         }

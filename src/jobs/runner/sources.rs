@@ -20,9 +20,9 @@ impl JobRunner {
             }
             result => result,
         };
-        let may_lack_files = is_incomplete && job.stands_for_several_files();
+        let may_be_incomplete = is_incomplete && job.stands_for_several_files();
         FinishedJob {
-            may_lack_files,
+            may_be_incomplete,
             ..job.finished(&mut self.context, result)
         }
     }

@@ -1,4 +1,4 @@
-//! Keys of records that hold a value of another type, which no relay wrote.
+//! Keys of records that hold a value of the wrong type (`WRONGTYPE`), which no relay wrote.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,9 @@ use crate::registry::node_key;
 use crate::registry::resp::Commands;
 use crate::relay::shared_directory::{KeyWrite, RegistryBatch, key_writes};
 
-/// Deletes the keys of the records that a batch changes and that are no records: as long as they
-/// are there, none can be written. Returns the nodes, whose records are missing now.
-pub(super) fn delete_non_records(
+/// Deletes those keys of the records that a batch changes: as long as they are there, no record can
+/// be written. Returns the nodes, whose records are missing now.
+pub(super) fn delete_keys_of_wrong_type(
     connection: &mut EngineConnection,
     batch: &RegistryBatch,
 ) -> Result<Vec<NodeAddress>, EngineError> {
@@ -29,16 +29,16 @@ pub(super) fn delete_non_records(
         commands.push_words(["TYPE", &node_key(*node)]);
     }
     let types = connection.exchange(&commands)?;
-    let is_other = |kind: &[u8]| kind != b"hash" && kind != b"none";
-    let others = nodes.into_iter().zip(types).filter_map(|(node, kind)| {
+    let is_wrong = |kind: &[u8]| kind != b"hash" && kind != b"none";
+    let wrong = nodes.into_iter().zip(types).filter_map(|(node, kind)| {
         let kind = kind.text()?;
-        is_other(&kind).then_some(node)
+        is_wrong(&kind).then_some(node)
     });
-    let others: Vec<NodeAddress> = others.collect();
+    let wrong: Vec<NodeAddress> = wrong.collect();
     let mut commands = Commands::default();
-    for node in &others {
+    for node in &wrong {
         commands.push_words(["DEL", &node_key(*node)]);
     }
     connection.exchange(&commands)?;
-    Ok(others)
+    Ok(wrong)
 }
