@@ -52,6 +52,16 @@ pub(super) struct AccessArgs {
 }
 
 impl ClientAccessArgs {
+    /// The flags of a command that shows the same to servers. Each is one word.
+    pub(super) fn flags(&self) -> impl Iterator<Item = String> {
+        let path = |flag: &str, path: &PathBuf| format!("{flag}={}", path.display());
+        let secret = self.secret.file().map(|file| path("--secret-file", file));
+        let show_id = self.show_id.then(|| "--show-id".to_owned());
+        let ids = self.allow_ids.as_ref();
+        let ids = ids.map(|ids| path("--allow-ids", ids));
+        [secret, show_id, ids].into_iter().flatten()
+    }
+
     /// See [`SecretArgs::tls_mode`].
     pub(super) fn tls_mode(&self, mode: TlsMode, is_udp: bool) -> Result<TlsMode, StartupError> {
         match (self.show_id, &self.allow_ids) {
@@ -86,7 +96,7 @@ impl ClientAccessArgs {
 impl AccessArgs {
     /// Whether SIGHUP reads files again.
     pub(super) fn has_files(&self) -> bool {
-        self.has_lists() || self.secret.has_file()
+        self.has_lists() || self.secret.file().is_some()
     }
 
     fn has_lists(&self) -> bool {

@@ -94,14 +94,20 @@ pub(super) struct ClientArgs {
 }
 
 impl ClientArgs {
-    /// How a command for the same servers begins, with a blank at the end. Flags for access and TLS
-    /// are not repeated.
+    /// How a command for the same servers begins, with a blank at the end. It has the same flags
+    /// for access and TLS.
     pub(super) fn command_start(&self) -> String {
-        let start = match &self.from {
-            Some(node) => format!("--from {}", quoted(&node.to_string())),
-            None => quoted(&self.relay.word()),
+        let server = match &self.from {
+            Some(node) => format!("--from={node}"),
+            None => self.relay.word(),
         };
-        format!("peer-client {start} ")
+        let mut words = vec!["peer-client".to_owned(), server];
+        words.extend(self.relay.id_flags());
+        words.extend(self.access.flags());
+        words.extend(self.tls.flags());
+        words.extend(self.udp.then(|| "--udp".to_owned()));
+        let quoted = words.iter().map(|word| quoted(word) + " ");
+        quoted.collect()
     }
 }
 

@@ -137,6 +137,11 @@ impl RelayAddressArgs {
         !self.relay_id.is_empty()
     }
 
+    /// The flags that pin the same keys.
+    pub(super) fn id_flags(&self) -> impl Iterator<Item = String> {
+        self.relay_id.iter().map(|id| format!("--relay-id={id}"))
+    }
+
     /// All relays in one word.
     pub(super) fn word(&self) -> String {
         let chosen = self.chosen().unwrap_or_default();

@@ -27,6 +27,18 @@ pub(super) struct ClientTlsArgs {
     pub(super) node_id: Option<KeyId>,
 }
 
+impl ClientTlsArgs {
+    /// The flags of a command that speaks TLS likewise. Each is one word.
+    pub(super) fn flags(self) -> impl Iterator<Item = String> {
+        let mode = match self.tls {
+            TlsMode::Auto => None,
+            mode => Some(format!("--tls={mode}")),
+        };
+        let id = self.node_id.map(|id| format!("--node-id={id}"));
+        mode.into_iter().chain(id)
+    }
+}
+
 /// How to connect to relays.
 #[derive(Clone)]
 pub(super) struct RelayTls {

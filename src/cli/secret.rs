@@ -55,9 +55,9 @@ impl SecretArgs {
         }
     }
 
-    /// Whether the secret is in a file.
-    pub(super) fn has_file(&self) -> bool {
-        self.secret_file.is_some()
+    /// The file with the secret, if there is one.
+    pub(super) fn file(&self) -> Option<&PathBuf> {
+        self.secret_file.as_ref()
     }
 
     /// Reads the secret, if there is one.

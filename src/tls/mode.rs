@@ -1,5 +1,6 @@
 //! Whether connections are encrypted.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// The choice of a user.
@@ -12,6 +13,16 @@ pub enum TlsMode {
     Auto,
     /// All connections are encrypted.
     Required,
+}
+
+impl fmt::Display for TlsMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Auto => "auto",
+            Self::Required => "required",
+        })
+    }
 }
 
 impl FromStr for TlsMode {

@@ -2,7 +2,7 @@
 //! replaced.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -383,6 +383,7 @@ fn paste(output: &ProgramOutput, after: &str, folder: &Path) -> ProgramOutput {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", command]).current_dir(folder);
     shell.env("PATH", programs.expect("a folder"));
+    shell.env("XDG_STATE_HOME", folder);
     run(shell, b"")
 }
 
@@ -422,6 +423,34 @@ fn an_advised_command_works_when_it_is_pasted() {
     let output = fixture.verify(&["-d", other.path().to_str().expect("text"), "large"]);
     paste(&output.expect_code(6), "to fetch it: ", home).expect_code(0);
     assert!(fs::read(other.path().join("large")).expect("a file") == fixture.content);
+}
+
+#[test]
+fn an_advised_command_has_the_flags_for_access_and_tls() {
+    let home = folder(&[("small", b"my own notes")]);
+    let secret = home.path().join("the secret");
+    fs::write(&secret, "correct horse battery staple").expect("a file");
+    fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).expect("ours");
+    let secret_flag = format!("--secret-file={}", secret.display());
+    let relay = relay(&[&secret_flag]);
+    let share = folder(&[("small", SMALL)]);
+    let node = node(&relay, share.path(), &[&secret_flag]);
+    node.log_until("registered as");
+    let client = |words: &[&str]| {
+        let args = [words, &["--show-id", "--tls", "required", &secret_flag]].concat();
+        let mut command = client_command(relay.address(), &args);
+        command.env("XDG_STATE_HOME", home.path());
+        command.current_dir(home.path());
+        run(command, b"")
+    };
+    eventually("its hash is known", || {
+        client(&["find", "small"]).text().contains(&hash(SMALL))
+    });
+    let output = client(&["verify", "small"]).expect_code(6);
+    let flags = format!(" '{secret_flag}' --show-id --tls=required get small -o small --force");
+    assert!(output.stderr.contains(&flags), "{}", output.stderr);
+    paste(&output, "to replace it: ", home.path()).expect_code(0);
+    assert_eq!(fs::read(home.path().join("small")).expect("a file"), SMALL);
 }
 
 #[test]
