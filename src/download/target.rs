@@ -184,6 +184,8 @@ impl Target {
 fn kind(error: &SaveError) -> StoreErrorKind {
     match error {
         SaveError::System(error) => StoreErrorKind::of(error),
+        // Whatever size a node has announced.
+        SaveError::NoSpace { free: 0, .. } => StoreErrorKind::DiskFull,
         SaveError::NoSpace { .. } => StoreErrorKind::NoSpace,
         _ => StoreErrorKind::Other,
     }
@@ -191,4 +193,30 @@ fn kind(error: &SaveError) -> StoreErrorKind {
 
 pub(super) fn escaped(path: &Path) -> String {
     Escaped(path.as_os_str().as_encoded_bytes()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn the_disk_is_full_by_the_word_of_the_system_only() {
+        let no_space = |free| SaveError::NoSpace { needed: 9, free };
+        for (error, is_full) in [
+            (Errno::NOSPC.into(), true),
+            (Errno::DQUOT.into(), true),
+            // The limit of one file.
+            (Errno::FBIG.into(), false),
+            (no_space(0), true),
+            (no_space(8), false),
+        ] {
+            assert_eq!(
+                kind(&error) == StoreErrorKind::DiskFull,
+                is_full,
+                "{error:?}"
+            );
+        }
+    }
 }
