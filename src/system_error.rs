@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd;
 
 use rustix::io::Errno;
 
@@ -13,6 +14,19 @@ impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_string();
         f.write_str(text.split(" (os error ").next().unwrap_or(&text))
+    }
+}
+
+/// Returns an error of earlier writes that the file system reports only when a descriptor is
+/// closed, as NFS, FUSE and disk quotas may do. Rust ignores it when it drops a file.
+pub(crate) fn check_close(file: impl AsFd) -> io::Result<()> {
+    loop {
+        let duplicate = file.as_fd().try_clone_to_owned()?;
+        match nix::unistd::close(duplicate) {
+            // It is closed, but perhaps not everything was written.
+            Err(nix::errno::Errno::EINTR) => {}
+            closed => return Ok(closed?),
+        }
     }
 }
 

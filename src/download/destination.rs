@@ -208,7 +208,7 @@ impl Destination {
                 open,
                 ..
             } => match open.remove(&job) {
-                Some(file) => {
+                Some(mut file) => {
                     let path = file.path.clone();
                     let checked = file.check_end();
                     checked.map_err(|error| target.error(&path, &error))?;

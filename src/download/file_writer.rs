@@ -71,7 +71,12 @@ impl FileWriterThread {
                     received => received.ok(),
                 };
                 let is_busy = file.is_some();
-                if let Some(CompleteFile { job, file, content }) = file {
+                if let Some(CompleteFile {
+                    job,
+                    mut file,
+                    content,
+                }) = file
+                {
                     let result = file.commit(&content);
                     unreported += 1;
                     // Nobody waits for the results of a loop that has ended.

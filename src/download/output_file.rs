@@ -23,6 +23,7 @@ use crate::download::stored_bytes::StoredBytes;
 use crate::download::target_file::TargetFile;
 use crate::jobs::{ContentInfo, Opened, PieceSet};
 use crate::protocol::{FileName, PieceLayout, PieceValue};
+use crate::system_error::check_close;
 
 /// The most links from a path to a file, as in the kernel.
 const MAX_LINKS: u32 = 40;
@@ -209,9 +210,10 @@ impl OutputFile {
     }
 
     /// The content is complete: a regular file gets its name.
-    pub(super) fn commit(&self, content: &ContentInfo) -> io::Result<()> {
-        match &self.output {
-            OpenOutput::Device { .. } | OpenOutput::Repair(_) => Ok(()),
+    pub(super) fn commit(&mut self, content: &ContentInfo) -> io::Result<()> {
+        match &mut self.output {
+            OpenOutput::Device { file, .. } => check_close(file),
+            OpenOutput::Repair(file) => file.check_close(),
             OpenOutput::Small(file) => file.commit(content),
             OpenOutput::Part(file) => file.commit(content),
         }

@@ -274,7 +274,10 @@ impl PartFile {
     }
 
     /// The content is complete.
-    pub(super) fn commit(&self, content: &ContentInfo) -> io::Result<()> {
+    pub(super) fn commit(&mut self, content: &ContentInfo) -> io::Result<()> {
+        if self.is_sync_finished() {
+            self.end_sync()?;
+        }
         self.target.install(&self.part, &self.names.part, content)?;
         self.target.remove(&self.names.state, &self.state);
         Ok(())

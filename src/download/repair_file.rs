@@ -11,6 +11,7 @@ use crate::download::save_error::SaveError;
 use crate::download::stored_bytes::StoredBytes;
 use crate::jobs::{ContentInfo, PieceSet};
 use crate::protocol::{FileName, PieceLayout, PieceValue};
+use crate::system_error::check_close;
 
 /// The longest pieces, each of which waits in memory until it is checked: those of a file of
 /// 1 TiB.
@@ -115,6 +116,11 @@ impl RepairFile {
             true => Err(RepairError::TooLong { length, size }.into()),
             false => Ok(()),
         }
+    }
+
+    /// Whether all pieces were written.
+    pub(super) fn check_close(&self) -> io::Result<()> {
+        check_close(&self.file)
     }
 
     fn is_right_piece(&self, offset: u64, bytes: &[u8]) -> bool {

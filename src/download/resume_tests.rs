@@ -284,7 +284,7 @@ fn a_part_whose_target_appears_meanwhile_stays() {
         replace: true,
         ..SaveOptions::default()
     };
-    let (file, opened) = fixture.try_open(replace).expect("it may be replaced");
+    let (mut file, opened) = fixture.try_open(replace).expect("it may be replaced");
     let all: PieceSet = (0..4).collect();
     assert!(matches!(opened, Opened::Part { pieces, .. } if pieces == all));
     file.commit(&fixture.content).expect("committed");

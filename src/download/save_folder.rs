@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{AtFlags, Mode, OFlags, linkat, openat};
 use rustix::io::Errno;
 
+use crate::system_error::check_close;
+
 /// The folder.
 #[derive(Debug)]
 pub(super) struct SaveFolder {
@@ -20,6 +22,8 @@ pub(super) struct SaveFolder {
     /// A file without a name could not be created, or got no name, so no other is tried.
     /// Some file systems have none, and before Linux 6.10 only root can name them.
     lacks_unnamed: AtomicBool,
+    /// See [`check_close`]. Tests have no file system that reports an error then.
+    check_close: fn(&File) -> io::Result<()>,
 }
 
 impl From<OwnedFd> for SaveFolder {
@@ -27,6 +31,7 @@ impl From<OwnedFd> for SaveFolder {
         Self {
             folder,
             lacks_unnamed: AtomicBool::new(false),
+            check_close: |file| check_close(file),
         }
     }
 }
@@ -51,6 +56,12 @@ impl SaveFolder {
         created.map(File::from)
     }
 
+    /// Whether everything that was written to a file has arrived, as far as the file system
+    /// says so before it is synced.
+    pub(super) fn check_close(&self, file: &File) -> io::Result<()> {
+        (self.check_close)(file)
+    }
+
     /// Gives a file of [`SaveFolder::create_unnamed`] its name. Returns false if it cannot
     /// have one.
     ///
@@ -72,21 +83,28 @@ impl SaveFolder {
 mod tests {
     use std::fs;
     use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
     use std::sync::Arc;
 
     use super::*;
+    use crate::download::part_file::PartFile;
     use crate::download::small_file::SmallFile;
     use crate::download::target_file::TargetFile;
     use crate::jobs::ContentInfo;
+    use crate::protocol::PieceLayout;
+
+    fn folder(root: &Path, lacks_unnamed: bool) -> SaveFolder {
+        let folder = SaveFolder::from(OwnedFd::from(File::open(root).expect("it is there")));
+        folder.lacks_unnamed.store(lacks_unnamed, Ordering::Relaxed);
+        folder
+    }
 
     /// Where files may be without a name, and where not.
     #[test]
     fn a_small_file_appears_complete_and_replaces_none() {
         for lacks_unnamed in [false, true] {
             let root = tempfile::tempdir().expect("a folder");
-            let folder = OwnedFd::from(File::open(root.path()).expect("it is there"));
-            let folder = Arc::new(SaveFolder::from(folder));
-            folder.lacks_unnamed.store(lacks_unnamed, Ordering::Relaxed);
+            let folder = Arc::new(folder(root.path(), lacks_unnamed));
             let commit = |bytes: &[u8]| {
                 let target = TargetFile::absent(Arc::clone(&folder), OsStr::new("one"));
                 let size = bytes.len() as u64;
@@ -111,5 +129,36 @@ mod tests {
                 (1_000_000_000, 0o700)
             );
         }
+    }
+
+    #[test]
+    fn a_file_whose_close_fails_gets_no_name_and_replaces_none() {
+        let root = tempfile::tempdir().expect("a folder");
+        fs::write(root.path().join("old"), b"good").expect("a file");
+        for (lacks_unnamed, name, replace) in [
+            (false, "new", false),
+            (true, "new", false),
+            (true, "old", true),
+        ] {
+            let folder = Arc::new(SaveFolder {
+                check_close: |_| Err(Errno::NOSPC.into()),
+                ..folder(root.path(), lacks_unnamed)
+            });
+            for size in [5, PieceLayout::MIN_PIECE_SIZE + 1] {
+                let target = TargetFile::new(Arc::clone(&folder), OsStr::new(name), replace);
+                let (target, content) = (target.expect("opened").0, ContentInfo::new(size, None));
+                let committed = match size {
+                    5 => SmallFile::new(target, size).commit(&content),
+                    _ => PartFile::open(target, &content, true)
+                        .map(|(mut file, _)| file.commit(&content).inspect_err(|_| file.remove()))
+                        .expect("opened"),
+                };
+                let error = committed.expect_err("not everything was written");
+                assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+            }
+        }
+        let entries = fs::read_dir(root.path()).expect("a folder");
+        assert_eq!(entries.count(), 1);
+        assert_eq!(fs::read(root.path().join("old")).expect("a file"), b"good");
     }
 }

@@ -124,6 +124,7 @@ impl TargetFile {
     /// # Errors
     /// As of [`TargetFile::install`].
     pub(super) fn install_unnamed(&self, file: &File, content: &ContentInfo) -> io::Result<bool> {
+        self.folder.check_close(file)?;
         self.set_attributes(file, content)?;
         self.folder.name_file(file, &self.name)
     }
@@ -144,6 +145,7 @@ impl TargetFile {
             let text = "another program has moved, replaced or deleted its unfinished file";
             return Err(io::Error::other(text));
         }
+        self.folder.check_close(file)?;
         self.set_attributes(file, content)?;
         let (folder, name) = (&self.folder, &self.name);
         let renamed = match self.replace {

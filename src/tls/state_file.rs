@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::system_error::Reason;
+use crate::system_error::{Reason, check_close};
 
 /// The most bytes that are read from a file: for lists of ids, some 20,000.
 const MAX_SIZE: u64 = 1024 * 1024;
@@ -78,6 +78,7 @@ pub(super) fn write_part(path: &Path, content: &[u8]) -> io::Result<PathBuf> {
         .mode(0o600)
         .open(&part)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
+    let written = written.and_then(|()| check_close(&file));
     written.inspect_err(|_| {
         let _ = fs::remove_file(&part);
     })?;
