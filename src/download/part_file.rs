@@ -275,6 +275,10 @@ impl PartFile {
 
     /// The content is complete.
     pub(super) fn commit(&mut self, content: &ContentInfo) -> io::Result<()> {
+        if self.part.metadata()?.len() != content.size {
+            let text = "another program has changed the length of its unfinished file";
+            return Err(io::Error::other(text));
+        }
         if self.is_sync_finished() {
             self.end_sync()?;
         }

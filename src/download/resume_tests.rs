@@ -290,3 +290,23 @@ fn a_part_whose_target_appears_meanwhile_stays() {
     file.commit(&fixture.content).expect("committed");
     fixture.assert_complete();
 }
+
+#[test]
+fn a_part_whose_length_another_program_has_changed_gets_no_name() {
+    for length in [SIZE - 1, SIZE + 1] {
+        let fixture = Fixture::new();
+        let (mut file, _) = fixture.open();
+        fixture.write(&mut file, &[0, 1, 2, 3]);
+        let path = fixture.folder.path().join(".file.part");
+        let part_file = OpenOptions::new().write(true).open(path);
+        let resized = part_file.and_then(|file| file.set_len(length as u64));
+        resized.expect("another length");
+        file.commit(&fixture.content).expect_err("another length");
+        file.keep();
+        let (mut file, opened) = fixture.open();
+        assert_eq!(opened, part(&[], &[0, 1, 2, 3]));
+        fixture.write(&mut file, &[0, 1, 2, 3]);
+        file.commit(&fixture.content).expect("committed");
+        fixture.assert_complete();
+    }
+}
