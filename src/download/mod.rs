@@ -16,6 +16,7 @@ mod parent_folder;
 mod part_file;
 mod part_names;
 mod part_state;
+mod permissions;
 mod piece_check;
 mod printer;
 mod repair_error;

@@ -2,9 +2,9 @@
 //! already.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -14,6 +14,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::download::permissions;
 use crate::download::save_folder::SaveFolder;
 use crate::jobs::ContentInfo;
 use crate::logging::OPERATOR;
@@ -168,10 +169,9 @@ impl TargetFile {
     fn set_attributes(&self, file: &File, content: &ContentInfo) -> io::Result<()> {
         if let Some(existing) = self.existing()? {
             set_owner(file, &existing)?;
-            file.set_permissions(Permissions::from_mode(existing.st_mode & 0o777))?;
+            permissions::copy(file, &self.folder, &self.name, &existing)?;
         } else if content.is_executable {
-            let mode = file.metadata()?.mode() | 0o111 & !umask();
-            file.set_permissions(Permissions::from_mode(mode & 0o777))?;
+            permissions::make_executable(file)?;
         }
         if let Some(mtime) = content.mtime
             && is_past(mtime)
@@ -224,15 +224,6 @@ fn set_owner(file: &File, existing: &Stat) -> io::Result<()> {
     }
     let cannot_keep = |_| io::Error::other("the owner of the existing file cannot be kept");
     fchown(file, Some(user), Some(group)).map_err(cannot_keep)
-}
-
-/// The permissions that the user takes from new files. If the kernel does not tell, those
-/// of all other people.
-fn umask() -> u32 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
-    line.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok())
-        .unwrap_or(0o077)
 }
 
 /// Whether this time may be that of a change. For `make` or a backup, a file from the future
