@@ -22,7 +22,7 @@
 //! | [`logging`], [`limits`], [`quantity`] | log lines; limits and how a command line writes them |
 //! | [`close_reason`], [`name_glob`], [`protocol`] | why a connection closes; globs of file names; all text on the wire |
 //! | [`tls`] | keys, certificates and known relays, and what both sides need to speak TLS |
-//! | [`timers`], `figure`, `histogram`, `rate_limiter`, [`escaped`], [`counted`], `byte_size`, `system_error`, `stdio`, [`xdg`] | deadlines, figures of a server, times in buckets, events per second, foreign text, plurals, sizes, errors, standard streams, user folders |
+//! | [`timers`], `figure`, `histogram`, `rate_limiter`, `wall_clock`, [`escaped`], [`counted`], `byte_size`, `system_error`, `stdio`, [`xdg`] | deadlines, figures of a server, times in buckets, events per second, the date, foreign text, plurals, sizes, errors, standard streams, user folders |
 //! | [`sandbox`] | what the kernel lets a server open |
 //!
 //! # Where to look
@@ -76,5 +76,6 @@ pub(crate) mod system_error;
 pub mod terminal;
 pub mod timers;
 pub mod tls;
+pub(crate) mod wall_clock;
 pub(crate) mod web;
 pub mod xdg;

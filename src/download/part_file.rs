@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -30,10 +30,6 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(2);
 /// The most bytes that are synced when the download is broken off. The user would have to
 /// wait for more; it is checked by the next download.
 const MAX_LAST_SYNC: u64 = 32 * 1024 * 1024;
-
-/// How far the mtime of a part lies back that is not in use: more than the clock of any file
-/// system takes for a step, so that a write shows whenever it comes.
-const CLOSED_AGE: Duration = Duration::from_secs(10);
 
 /// How often the part file may vanish while it is opened, because another program has
 /// completed it.
@@ -268,8 +264,7 @@ impl PartFile {
         if is_little && !self.has_sync_failed {
             self.on_synced(&unsynced, self.part.sync_data())?;
         }
-        self.part.set_modified(SystemTime::now() - CLOSED_AGE)?;
-        let change = part_state::last_change(&self.part)?;
+        let change = part_state::set_mtime_back(&self.part)?;
         part_state::append_close(&self.state, &self.doubtful, &change)
     }
 

@@ -22,9 +22,15 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use crate::jobs::{ContentInfo, PieceSet};
 use crate::protocol::PieceLayout;
+use crate::wall_clock;
+
+/// How far the mtime of a part lies back that is not in use: more than the clock of any file
+/// system takes for a step, so that a write shows whenever it comes.
+const CLOSED_AGE: Duration = Duration::from_secs(10);
 
 /// A longer state file is not read to its end. The pieces of a content need less, each of
 /// them recorded and unchecked.
@@ -124,6 +130,12 @@ pub(super) fn append_close(file: &File, unchecked: &PieceSet, change: &str) -> i
         .collect();
     lines += &line(&format!("closed {change}"));
     append(file, &lines)
+}
+
+/// Sets the mtime of a part back, so that each later write shows. Returns this last change.
+pub(super) fn set_mtime_back(part: &File) -> io::Result<String> {
+    part.set_modified(wall_clock::now() - CLOSED_AGE)?;
+    last_change(part)
 }
 
 /// The last change of a file: its length, ctime and mtime. Every change gives another text.

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{MetadataExt, fchown};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_OMIT, futimens,
@@ -19,6 +19,7 @@ use crate::download::save_folder::SaveFolder;
 use crate::jobs::ContentInfo;
 use crate::logging::OPERATOR;
 use crate::system_error::Reason;
+use crate::wall_clock;
 
 /// The permissions of a new file, before the umask.
 const NEW_FILE: Mode = Mode::from_raw_mode(0o666);
@@ -229,7 +230,7 @@ fn set_owner(file: &File, existing: &Stat) -> io::Result<()> {
 /// Whether this time may be that of a change. For `make` or a backup, a file from the future
 /// would be newer than all others.
 fn is_past(seconds: i64) -> bool {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = wall_clock::now().duration_since(UNIX_EPOCH);
     now.is_ok_and(|now| seconds <= now.as_secs().cast_signed())
 }
 

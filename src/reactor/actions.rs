@@ -1,19 +1,18 @@
 //! Carries out the actions that the role requests.
 
-use std::time::SystemTime;
-
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
 use crate::reactor::connection::{Connection, Origin, Pacing};
 use crate::reactor::shutdown::{LoopOutcome, Stopping};
 use crate::reactor::transport::Transport;
 use crate::role::{Action, ConnId, Context, Role};
+use crate::wall_clock;
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     pub(super) fn call_role(&mut self, call: impl FnOnce(&mut R, &mut Context<'_, R>)) {
         let mut context = Context {
             now: self.now,
-            wall_clock: SystemTime::now,
+            wall_clock: wall_clock::now,
             traffic: &self.traffic,
             out: &mut self.out,
         };

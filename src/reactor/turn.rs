@@ -2,7 +2,6 @@
 //! answers at once.
 
 use std::ops::Range;
-use std::time::SystemTime;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
@@ -13,6 +12,7 @@ use crate::reactor::transport::Transport;
 use crate::role::{ConnId, Context, Input, LastRequest, ReadNext, Role};
 use crate::session::driver::{DrivenConnection, InputDriver, ReadState, TurnLimits, TurnReport};
 use crate::tls::TlsAcceptor;
+use crate::wall_clock;
 
 /// Connections whose turns form a batch.
 const BATCH: usize = 64;
@@ -333,7 +333,7 @@ impl<R: Role, T: Transport<R::File>> DrivenConnection for ConnectionInSlot<'_, R
         reactor.traffic.are_files_exhausted = !reactor.addresses.may_open_file(conn.group, files);
         let mut context = Context {
             now: reactor.now,
-            wall_clock: SystemTime::now,
+            wall_clock: wall_clock::now,
             traffic: &reactor.traffic,
             out: &mut reactor.out,
         };

@@ -9,6 +9,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, version};
 
+use crate::tls::TlsClock;
+
 /// Speaks TLS over `stream`. The certificate must be valid for `host`.
 pub(super) fn encrypt(
     stream: TcpStream,
@@ -36,7 +38,7 @@ pub fn trust_authorities(pem: &[u8]) -> Result<Arc<ClientConfig>, &'static str> 
         return Err("no certificate in PEM");
     }
     let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_details(provider, Arc::new(TlsClock))
         .with_protocol_versions(&[&version::TLS13])
         .map_err(|_| "TLS 1.3 is not available")?;
     let config = builder

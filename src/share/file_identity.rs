@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::str::{FromStr, Split};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::Stat;
+
+use crate::wall_clock;
 
 /// A version of a file's content. No program can set the time of the last change
 /// (ctime, stat(2)), so a write changes the identity even if the mtime is set back.
@@ -59,7 +61,7 @@ impl FileIdentity {
     pub(super) fn age(&self) -> Option<Duration> {
         let seconds = u64::try_from(self.ctime).unwrap_or(0);
         let nanos = u32::try_from(self.ctime_nanos).unwrap_or(0);
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = wall_clock::now().duration_since(UNIX_EPOCH);
         now.ok()?.checked_sub(Duration::new(seconds, nanos))
     }
 }

@@ -14,6 +14,7 @@ use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, version,
 };
 
+use crate::tls::TlsClock;
 use crate::tls::certificates::Certificates;
 use crate::tls::error::{TlsError, UnexpectedKey};
 use crate::tls::id_list::IdList;
@@ -56,7 +57,7 @@ impl TlsConnector {
             trust: trust.clone(),
             signatures: SignatureCheck::new(),
         };
-        let builder = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_details(provider, Arc::new(TlsClock))
             .with_protocol_versions(&[&version::TLS13])
             .map_err(io::Error::other)?;
         let builder = builder

@@ -15,6 +15,7 @@ mod mode;
 mod relay_trust;
 mod signature_check;
 mod state_file;
+mod tls_clock;
 
 pub use acceptor::TlsAcceptor;
 pub use certificates::Certificates;
@@ -29,3 +30,4 @@ pub use known_relays::{KnownKeys, KnownRelays, KnownRelaysWorker};
 pub use mode::TlsMode;
 pub use relay_trust::RelayTrust;
 pub use state_file::{StateFileError, read_option_file};
+pub(crate) use tls_clock::TlsClock;

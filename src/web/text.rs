@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
+use crate::wall_clock::LAST_SECOND;
+
 /// What stays as it is in the path of a link. No character of it needs quotes in HTML.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -75,9 +77,6 @@ pub(crate) fn age(age: Duration) -> impl Display {
         _ => write!(f, "{} d", hours / 24),
     })
 }
-
-/// The last second of the year 9999.
-const LAST_SECOND: i64 = 253_402_300_799;
 
 #[cfg(test)]
 mod tests {

@@ -90,9 +90,18 @@ fn the_deciding_layers_have_no_io_no_threads_no_clock_and_no_command_line() {
     assert_layers(&DECIDING, &["clap", "Exit", "ExitCode"], &[]);
     for source in sources() {
         let is_deciding = DECIDING.iter().any(|layer| source.path.starts_with(layer));
-        let clocks = ["Instant::now", "SystemTime::now"];
+        let clocks = ["Instant::now", "SystemTime::now", "wall_clock::now"];
         let reads_clock = clocks.iter().any(|clock| source.code.contains(clock));
         assert!(!(is_deciding && reads_clock), "src/{}", source.path);
+    }
+}
+
+#[test]
+fn the_date_is_read_in_one_place() {
+    for source in sources() {
+        let reads_date = source.code.contains("SystemTime::now");
+        let may_read_it = source.path == "wall_clock.rs";
+        assert!(may_read_it || !reads_date, "src/{}", source.path);
     }
 }
 
