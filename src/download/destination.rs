@@ -160,14 +160,14 @@ impl Destination {
     }
 
     /// The pieces that were checked since the last call, and whether each is right.
-    pub(crate) fn checked_pieces(&mut self, job: JobId) -> Vec<(u32, bool)> {
-        match self {
-            Self::Print(_) => Vec::new(),
-            Self::Save { open, .. } => {
-                let file = open.get_mut(&job);
-                file.map_or_else(Vec::new, OutputFile::checked_pieces)
-            }
+    pub(crate) fn checked_pieces(&mut self, job: JobId) -> Result<Vec<(u32, bool)>, StoreError> {
+        if let Self::Save { target, open, .. } = self
+            && let Some(file) = open.get_mut(&job)
+        {
+            let results = file.checked_pieces();
+            return results.map_err(|error| target.error(&file.path, &error));
         }
+        Ok(Vec::new())
     }
 
     /// The file that a job writes.

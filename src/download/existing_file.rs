@@ -42,6 +42,7 @@ impl ExistingFile {
             io::ErrorKind::NotFound if target.repairs() => {
                 SaveError::Repair(RepairError::Missing(name.clone().into_owned()))
             }
+            _ if target.repairs() => SaveError::Unreadable(error),
             _ => error.into(),
         })?;
         if target.repairs() {
@@ -69,17 +70,18 @@ impl ExistingFile {
     }
 
     /// Reads the next slice.
-    pub(super) fn compare(&mut self, hash: ContentHash) -> StoredContent {
+    pub(super) fn compare(&mut self, hash: ContentHash) -> io::Result<StoredContent> {
         let expected = self.remaining.min(SLICE);
         let mut slice = (&self.file).take(expected);
-        if self.hasher.update_reader(&mut slice).is_err() || slice.limit() > 0 {
-            return StoredContent::Other;
+        self.hasher.update_reader(&mut slice)?;
+        if slice.limit() > 0 {
+            return Ok(StoredContent::Other);
         }
         self.remaining -= expected;
-        match self.remaining {
+        Ok(match self.remaining {
             0 if ContentHash(*self.hasher.finalize().as_bytes()) == hash => StoredContent::Same,
             0 => StoredContent::Other,
             _ => StoredContent::Unfinished,
-        }
+        })
     }
 }

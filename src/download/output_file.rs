@@ -196,11 +196,11 @@ impl OutputFile {
     }
 
     /// The pieces that were checked since the last call, and whether each is right.
-    pub(super) fn checked_pieces(&mut self) -> Vec<(u32, bool)> {
+    pub(super) fn checked_pieces(&mut self) -> Result<Vec<(u32, bool)>, SaveError> {
         match &mut self.output {
-            OpenOutput::Part(file) => file.checked_pieces(),
+            OpenOutput::Part(file) => Ok(file.checked_pieces()),
             OpenOutput::Repair(file) => file.checked_pieces(),
-            OpenOutput::Device { .. } | OpenOutput::Small(_) => Vec::new(),
+            OpenOutput::Device { .. } | OpenOutput::Small(_) => Ok(Vec::new()),
         }
     }
 

@@ -185,14 +185,15 @@ impl PartFile {
         Ok(())
     }
 
-    /// The pieces that were checked since the last call, and whether each is right.
+    /// The pieces checked since the last call, and whether each can be read and is right.
     pub(super) fn checked_pieces(&mut self) -> Vec<(u32, bool)> {
         let check = self.check.as_mut();
         let results = check.map_or_else(Vec::new, PieceCheck::results);
-        for (index, _) in &results {
-            self.unchecked.remove(*index);
-        }
-        results
+        let take = |(index, is_right): (u32, io::Result<bool>)| {
+            self.unchecked.remove(index);
+            (index, is_right.unwrap_or(false))
+        };
+        results.into_iter().map(take).collect()
     }
 
     /// From time to time, syncs both files in another thread.
@@ -270,10 +271,6 @@ impl PartFile {
 
     /// The content is complete.
     pub(super) fn commit(&mut self, content: &ContentInfo) -> io::Result<()> {
-        if self.part.metadata()?.len() != content.size {
-            let text = "another program has changed the length of its unfinished file";
-            return Err(io::Error::other(text));
-        }
         if self.is_sync_finished() {
             self.end_sync()?;
         }

@@ -20,7 +20,7 @@ const READ_SIZE: usize = 256 * 1024;
 /// A check that is running. It ends early when this is dropped.
 pub(super) struct PieceCheck {
     is_cancelled: Arc<AtomicBool>,
-    results: Receiver<(u32, bool)>,
+    results: Receiver<(u32, io::Result<bool>)>,
     /// The pieces without a result.
     open: PieceSet,
 }
@@ -76,19 +76,19 @@ impl PieceCheck {
     }
 
     /// The pieces that were checked since the last call, and whether each is right.
-    pub(super) fn results(&mut self) -> Vec<(u32, bool)> {
+    pub(super) fn results(&mut self) -> Vec<(u32, io::Result<bool>)> {
         let mut results = Vec::new();
         loop {
             match self.results.try_recv() {
-                Ok((index, is_right)) => {
-                    self.open.remove(index);
-                    results.push((index, is_right));
+                Ok(result) => {
+                    self.open.remove(result.0);
+                    results.push(result);
                 }
                 Err(TryRecvError::Empty) => return results,
                 Err(TryRecvError::Disconnected) => {
                     // Both threads have ended. What they have not checked is not right.
                     let open = std::mem::take(&mut self.open);
-                    results.extend(open.iter().map(|index| (index, false)));
+                    results.extend(open.iter().map(|index| (index, Ok(false))));
                     return results;
                 }
             }
@@ -103,7 +103,7 @@ impl Drop for PieceCheck {
 }
 
 impl CheckTask {
-    fn run(&self, results: &Sender<(u32, bool)>) {
+    fn run(&self, results: &Sender<(u32, io::Result<bool>)>) {
         let mut buffer = vec![0; READ_SIZE];
         while let Some((index, value)) = self.pieces.get(self.next.fetch_add(1, Ordering::Relaxed))
             && !self.is_cancelled.load(Ordering::Relaxed)
@@ -113,8 +113,8 @@ impl CheckTask {
         }
     }
 
-    /// What cannot be read is not right.
-    fn has_value(&self, index: u32, value: PieceValue, buffer: &mut [u8]) -> bool {
+    /// What is missing is not right.
+    fn has_value(&self, index: u32, value: PieceValue, buffer: &mut [u8]) -> io::Result<bool> {
         let index = index as usize;
         let mut range = self.layout.range(index);
         let mut hasher = self.layout.hasher(index);
@@ -122,13 +122,14 @@ impl CheckTask {
             // At most the size of the buffer.
             let length = buffer.len().min((range.end - range.start) as usize);
             let part = &mut buffer[..length];
-            if self.file.read_exact_at(part, range.start).is_err() {
-                return false;
+            match self.file.read_exact_at(part, range.start) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                read => read?,
             }
             hasher.update(part);
             range.start += length as u64;
         }
-        hasher.value() == Some(value)
+        Ok(hasher.value() == Some(value))
     }
 }
 
@@ -163,7 +164,8 @@ mod tests {
         let mut check = check.expect("threads");
         let mut results = BTreeMap::new();
         while results.len() < 6 {
-            results.extend(check.results());
+            let checked = check.results().into_iter();
+            results.extend(checked.map(|(index, result)| (index, result.expect("readable"))));
             thread::yield_now();
         }
         assert!(check.results().is_empty());

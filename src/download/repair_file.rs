@@ -78,11 +78,17 @@ impl RepairFile {
         Ok(())
     }
 
-    pub(super) fn checked_pieces(&mut self) -> Vec<(u32, bool)> {
+    /// # Errors
+    /// The file cannot be read: nothing is known of its pieces.
+    pub(super) fn checked_pieces(&mut self) -> Result<Vec<(u32, bool)>, SaveError> {
         let Some(check) = &mut self.check else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
-        let mut results = check.results();
+        let results = check.results().into_iter();
+        let results = results.map(|(index, is_right)| Ok((index, is_right?)));
+        let results: io::Result<Vec<_>> = results.collect();
+        self.is_refused |= results.is_err();
+        let mut results = results.map_err(SaveError::Unreadable)?;
         for (index, _) in &results {
             self.unchecked.remove(*index);
         }
@@ -91,7 +97,7 @@ impl RepairFile {
         if check.is_done() {
             results.extend(self.wrong.drain(..).map(|index| (index, false)));
         }
-        results
+        Ok(results)
     }
 
     /// Writes a whole piece, if it is right: what a node sends must not replace better bytes.
@@ -213,6 +219,27 @@ mod tests {
         assert!(read() == damaged);
         repair.write_at(start, &bytes[..PIECE]).expect("written");
         assert!(read() == bytes);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_repaired() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let content = content(2 * PIECE as u64);
+        file.as_file().set_len(content.size).expect("a length");
+        let write_only = File::options().write(true).open(file.path());
+        let (mut repair, all) =
+            RepairFile::new(write_only.expect("a file"), &name(), &content).expect("opened");
+        let values = [PieceValue([0; 32]); 2];
+        repair.start_check(&all, &values).expect("started");
+        let error = loop {
+            match repair.checked_pieces() {
+                Ok(results) => assert_eq!(results, []),
+                Err(error) => break error,
+            }
+            std::thread::yield_now();
+        };
+        assert!(matches!(error, SaveError::Unreadable(_)), "{error:?}");
+        assert_eq!(repair.stored_bytes(), None);
     }
 
     #[test]

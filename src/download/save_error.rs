@@ -11,6 +11,8 @@ use crate::download::repair_error::RepairError;
 #[derive(Debug)]
 pub(super) enum SaveError {
     System(io::Error),
+    /// What is there already cannot be read.
+    Unreadable(io::Error),
     /// Another program, or another job, writes the same file.
     InUse,
     /// The part file of this name holds a part of another content.

@@ -123,6 +123,7 @@ impl Target {
         let path = escaped(file);
         let reason = match error {
             SaveError::System(error) => self.system_error(&path, error),
+            SaveError::Unreadable(error) => format!("cannot read {path}: {}", Reason(error)),
             SaveError::InUse => format!("{path} is being fetched by another program"),
             SaveError::OtherContent(part) => {
                 let part = beside(part);

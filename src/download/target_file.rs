@@ -136,7 +136,7 @@ impl TargetFile {
     ///
     /// # Errors
     /// `AlreadyExists` if the name was taken meanwhile, or an error of the system. Another
-    /// program has moved, replaced or deleted the file `from`.
+    /// program has moved, replaced or deleted the file `from`, or has changed its length.
     pub(super) fn install(
         &self,
         file: &File,
@@ -145,6 +145,10 @@ impl TargetFile {
     ) -> io::Result<()> {
         if !self.has(from, file)? {
             let text = "another program has moved, replaced or deleted its unfinished file";
+            return Err(io::Error::other(text));
+        }
+        if file.metadata()?.len() != content.size {
+            let text = "another program has changed the length of its unfinished file";
             return Err(io::Error::other(text));
         }
         self.folder.check_close(file)?;

@@ -47,7 +47,7 @@ impl ContentSearch {
         while let Some(offer) = self.offers.get(self.next) {
             let content = ContentInfo::new(offer.size, Some(offer.hash));
             match context.user.has_content(job, name, &content) {
-                StoredContent::Same => {
+                Ok(StoredContent::Same) => {
                     context.user.on_event(UserEvent::UpToDate {
                         name,
                         size: offer.size,
@@ -55,8 +55,9 @@ impl ContentSearch {
                     });
                     return Ok(TaskResult::Success.into());
                 }
-                StoredContent::Unfinished => return Ok(JobStep::Wait),
-                StoredContent::Other => self.next += 1,
+                Ok(StoredContent::Unfinished) => return Ok(JobStep::Wait),
+                Ok(StoredContent::Other) => self.next += 1,
+                Err(error) => return Ok(context.end_not_stored(job, name, &error)),
             }
         }
         self.due = None;

@@ -62,7 +62,7 @@ pub trait User {
     /// part of the file.
     ///
     /// # Errors
-    /// The content is not to be fetched: the user's file cannot be repaired.
+    /// The content is not to be fetched: the user's file cannot be read or repaired.
     fn compare(
         &mut self,
         _job: JobId,
@@ -74,13 +74,16 @@ pub trait User {
 
     /// Whether the user's file, which is to be repaired, has this content. Called again as long
     /// as the answer is [`StoredContent::Unfinished`].
+    ///
+    /// # Errors
+    /// The file cannot be read.
     fn has_content(
         &mut self,
         _job: JobId,
         _name: &FileName<'_>,
         _content: &ContentInfo,
-    ) -> StoredContent {
-        StoredContent::Other
+    ) -> Result<StoredContent, StoreError> {
+        Ok(StoredContent::Other)
     }
 
     /// Whether files are stored with the time of the last change, so that nodes are asked
@@ -133,7 +136,10 @@ pub trait User {
     ) -> Result<(), StoreError>;
 
     /// The pieces that were checked since the last call, and whether each is right.
-    fn checked_pieces(&mut self, job: JobId) -> Vec<(u32, bool)>;
+    ///
+    /// # Errors
+    /// The user's file, which is to be repaired, cannot be read.
+    fn checked_pieces(&mut self, job: JobId) -> Result<Vec<(u32, bool)>, StoreError>;
 
     /// The file into which the content of a job is written, if its pieces may be read there.
     fn part_file(&self, _job: JobId) -> Option<OwnedFd> {

@@ -262,7 +262,7 @@ impl User for Screen {
         job: JobId,
         name: &FileName<'_>,
         content: &ContentInfo,
-    ) -> StoredContent {
+    ) -> Result<StoredContent, StoreError> {
         self.destination.has_content(job, name, content)
     }
 
@@ -316,7 +316,7 @@ impl User for Screen {
         self.destination.start_check(job, pieces, values)
     }
 
-    fn checked_pieces(&mut self, job: JobId) -> Vec<(u32, bool)> {
+    fn checked_pieces(&mut self, job: JobId) -> Result<Vec<(u32, bool)>, StoreError> {
         self.destination.checked_pieces(job)
     }
 

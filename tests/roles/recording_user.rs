@@ -345,8 +345,8 @@ impl User for RecordingUser {
         Ok(())
     }
 
-    fn checked_pieces(&mut self, _: JobId) -> Vec<(u32, bool)> {
-        self.checked.pop().into_iter().collect()
+    fn checked_pieces(&mut self, _: JobId) -> Result<Vec<(u32, bool)>, StoreError> {
+        Ok(self.checked.pop().into_iter().collect())
     }
 
     fn commit(&mut self, job: JobId, content: &ContentInfo) -> Result<(), StoreError> {

@@ -118,8 +118,8 @@ impl User for StoringUser {
         unreachable!("nothing is stored before")
     }
 
-    fn checked_pieces(&mut self, _: JobId) -> Vec<(u32, bool)> {
-        Vec::new()
+    fn checked_pieces(&mut self, _: JobId) -> Result<Vec<(u32, bool)>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn commit(&mut self, _: JobId, _: &ContentInfo) -> Result<(), StoreError> {

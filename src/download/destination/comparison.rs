@@ -8,6 +8,7 @@ use crate::download::destination::Destination;
 use crate::download::existing_file::ExistingFile;
 use crate::download::repair_error::RepairError;
 use crate::download::save_error::SaveError;
+use crate::download::target::Target;
 use crate::jobs::{ContentInfo, JobId, StoreError, StoredContent};
 use crate::protocol::FileName;
 
@@ -15,7 +16,7 @@ impl Destination {
     /// Compares the target with a content, slice by slice.
     ///
     /// # Errors
-    /// There is no file that could be repaired to have the content.
+    /// There is no file that could be repaired to have the content, or it cannot be read.
     pub(crate) fn compare(
         &mut self,
         job: JobId,
@@ -25,6 +26,7 @@ impl Destination {
         let (
             Self::Save {
                 target,
+                options,
                 parents,
                 compared,
                 different,
@@ -56,30 +58,35 @@ impl Destination {
             return Ok(StoredContent::Other);
         }
         match file.compare(hash) {
-            StoredContent::Unfinished => {
+            Err(error) if !options.replace => Err(unreadable(target, name, error)),
+            Ok(StoredContent::Unfinished) => {
                 compared.insert(job, file);
                 Ok(StoredContent::Unfinished)
             }
             // A content of one piece.
-            StoredContent::Other if target.repairs() => {
+            Ok(StoredContent::Other) if target.repairs() => {
                 let error = RepairError::Different(name.clone().into_owned()).into();
                 Err(target.error(&target.path(name), &error))
             }
-            StoredContent::Other => {
+            // A file that cannot be read will be replaced.
+            Ok(StoredContent::Other) | Err(_) => {
                 different.insert(job, known);
                 Ok(StoredContent::Other)
             }
-            StoredContent::Same => Ok(StoredContent::Same),
+            Ok(StoredContent::Same) => Ok(StoredContent::Same),
         }
     }
 
     /// Whether the file to repair has this content. Reads it slice by slice.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub(crate) fn has_content(
         &mut self,
         job: JobId,
         name: &FileName<'_>,
         content: &ContentInfo,
-    ) -> StoredContent {
+    ) -> Result<StoredContent, StoreError> {
         let (
             Self::Save {
                 target,
@@ -90,26 +97,37 @@ impl Destination {
             Some(hash),
         ) = (self, content.hash)
         else {
-            return StoredContent::Other;
+            return Ok(StoredContent::Other);
         };
-        let open = || {
-            let file = target.open_existing(parents, name, OFlags::RDONLY).ok()?;
-            ExistingFile::of_size(file, content.size).ok()?
+        let mut open = || {
+            let file = target.open_existing(parents, name, OFlags::RDONLY)?;
+            ExistingFile::of_size(file, content.size)
         };
-        let Some(mut file) = compared.remove(&job).or_else(open) else {
-            return StoredContent::Other;
+        let opened = match compared.remove(&job) {
+            Some(file) => Ok(Some(file)),
+            None => open(),
         };
-        let result = file.compare(hash);
-        if result == StoredContent::Unfinished {
-            compared.insert(job, file);
-        }
-        result
+        let compared_slice = match opened {
+            Ok(Some(mut file)) => file.compare(hash).inspect(|result| {
+                if *result == StoredContent::Unfinished {
+                    compared.insert(job, file);
+                }
+            }),
+            Ok(None) => Ok(StoredContent::Other),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(StoredContent::Other),
+            Err(error) => Err(error),
+        };
+        compared_slice.map_err(|error| unreadable(target, name, error))
     }
+}
+
+fn unreadable(target: &Target, name: &FileName<'_>, error: io::Error) -> StoreError {
+    target.error(&target.path(name), &SaveError::Unreadable(error))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, File};
 
     use super::*;
     use crate::download::{SaveOptions, Target};
@@ -140,5 +158,46 @@ mod tests {
         fs::remove_file(&path).expect("it is there");
         fs::write(&path, &content).expect("a file");
         assert_eq!(compare(), (StoredContent::Same, 3));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_no_other_content() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        fs::write(&path, [1; 5]).expect("a file");
+        let name = FileName::parse("file").expect("a name");
+        let info = ContentInfo::new(5, Some(ContentHash::of(&[1; 5])));
+        let write_only = || File::options().write(true).open(&path).expect("a file");
+        let job = JobId(1);
+        let commands = Box::default();
+        let repair = Target::Repair(path.clone(), commands);
+        let reason = format!("cannot read {}: Bad file descriptor", path.display());
+        for (target, replace, is_refused) in [
+            (Target::File(path.clone()), false, true),
+            (Target::File(path.clone()), true, false),
+            (repair, false, true),
+        ] {
+            let options = SaveOptions {
+                replace,
+                ..SaveOptions::default()
+            };
+            let mut destination = Destination::save(target, options);
+            let mut results = Vec::new();
+            for compare in [Destination::compare, Destination::has_content] {
+                let Destination::Save { compared, .. } = &mut destination else {
+                    unreachable!("it saves");
+                };
+                let file = ExistingFile::of_size(write_only(), 5).expect("a file");
+                compared.extend(file.map(|file| (job, file)));
+                let result = compare(&mut destination, job, &name, &info);
+                results.push(result.map_err(|error| error.reason));
+            }
+            let refused = Err(reason.clone());
+            let compared = match is_refused {
+                true => refused.clone(),
+                false => Ok(StoredContent::Other),
+            };
+            assert_eq!(results, [compared, refused]);
+        }
     }
 }

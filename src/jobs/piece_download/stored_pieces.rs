@@ -62,7 +62,7 @@ impl PieceDownload {
         if self.next_check.is_none_or(|due| due > now) {
             return Ok(());
         }
-        for (index, is_right) in context.user.checked_pieces(self.job) {
+        for (index, is_right) in context.user.checked_pieces(self.job)? {
             if !self.unchecked.remove(index) {
                 continue;
             }

@@ -175,8 +175,8 @@ impl User for CheckingUser {
         unreachable!("nothing is stored")
     }
 
-    fn checked_pieces(&mut self, _: JobId) -> Vec<(u32, bool)> {
-        Vec::new()
+    fn checked_pieces(&mut self, _: JobId) -> Result<Vec<(u32, bool)>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn commit(&mut self, _: JobId, _: &ContentInfo) -> Result<(), StoreError> {
