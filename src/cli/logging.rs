@@ -3,10 +3,13 @@
 use std::io::{LineWriter, Write};
 use std::path::PathBuf;
 
-use log::LevelFilter;
+use log::{LevelFilter, Log};
+use simplelog::{ConfigBuilder, WriteLogger};
 
 use crate::cli::{Exit, StartupError, values};
-use crate::logging::{AsyncLogWriter, LineLogger, LogFile, LogFormat, RateLimitedLogger};
+use crate::logging::{
+    AsyncLogWriter, JsonLogger, LogFile, LogFormat, RateLimitedLogger, TIMESTAMP,
+};
 use crate::quantity::integer;
 use crate::system_error::Reason;
 use crate::terminal::TerminalOutput;
@@ -80,8 +83,17 @@ impl LogArgs {
                 (Box::new(LineWriter::new(writer.buffer())), Some(writer))
             }
         };
-        let logger = LineLogger::new(level, format, lines);
-        let logger = RateLimitedLogger::new(Box::new(logger), self.log_rate);
+        let config = ConfigBuilder::new()
+            .set_time_format_custom(TIMESTAMP)
+            .set_thread_level(LevelFilter::Off)
+            .set_target_level(LevelFilter::Off)
+            .set_location_level(LevelFilter::Off)
+            .build();
+        let logger: Box<dyn Log> = match format {
+            LogFormat::Text => WriteLogger::new(level, config, lines),
+            LogFormat::Json => Box::new(JsonLogger::new(level, lines)),
+        };
+        let logger = RateLimitedLogger::new(logger, self.log_rate);
         log::set_boxed_logger(Box::new(logger))
             .map_err(|error| StartupError::new(Exit::System, error))?;
         log::set_max_level(level);

@@ -2,7 +2,7 @@
 //! queue, and the file of a log.
 
 mod async_log_writer;
-mod line_logger;
+mod json_logger;
 mod log_file;
 mod log_format;
 mod log_queue;
@@ -10,9 +10,10 @@ mod rate_limited_logger;
 
 pub use async_log_writer::AsyncLogWriter;
 pub(crate) use async_log_writer::LogBuffer;
-pub use line_logger::LineLogger;
+pub use json_logger::JsonLogger;
 pub use log_file::LogFile;
 pub use log_format::LogFormat;
+pub(crate) use log_format::TIMESTAMP;
 pub(crate) use log_queue::LogQueue;
 #[cfg(test)]
 pub(crate) use log_queue::MAX_QUEUED;
