@@ -125,6 +125,10 @@ pub trait Share {
     /// Number of files and folders that cannot be shared.
     fn skipped(&self) -> u64;
 
+    /// How often a shared folder was found to be gone, as after an unmount, or to be
+    /// another one. Its files then leave the list although none was deleted.
+    fn root_changes(&self) -> u64;
+
     /// Whether everything that can be shared is in the list.
     fn is_complete(&self) -> bool;
 

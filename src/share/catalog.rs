@@ -80,7 +80,7 @@ impl Catalog {
     /// `is_shared`.
     pub(super) fn update(
         &mut self,
-        walk: WalkResult,
+        mut walk: WalkResult,
         within: Option<&str>,
         is_shared: impl Fn(&str) -> bool,
         mut request_hash: impl FnMut(&CatalogEntry, bool),
@@ -95,6 +95,9 @@ impl Catalog {
                 .into_iter()
                 .partition(|file| is_within(&file.name, name)),
         };
+        let known = old.iter();
+        let known = known.map(|file| (file.name.as_str(), file.identity));
+        walk.add_unread(known, &is_shared);
         let (old_count, new_count) = (old.len(), walk.files.len());
         let mut unchanged = 0;
         let mut old = old.into_iter().peekable();

@@ -55,6 +55,8 @@ pub struct FolderSettings {
 /// A folder with its sub-folders, and what was added to it.
 pub struct Folder {
     roots: Arc<Roots>,
+    /// See [`Share::root_changes`].
+    root_changes: u64,
     settings: FolderSettings,
     catalog: Catalog,
     /// The revision at the last call of [`Share::revision`].
@@ -99,6 +101,7 @@ impl Folder {
         let first_scan = scan_worker.scan(Arc::clone(&roots));
         let mut folder = Self {
             roots,
+            root_changes: 0,
             settings,
             catalog: Catalog::default(),
             last_revision: 0,
@@ -145,8 +148,11 @@ impl Folder {
         let was_complete = self.is_scan_complete;
         self.is_scan_complete = result.walk.is_ok();
         match result.walk {
-            Ok(walk) if Arc::ptr_eq(&result.requested, &self.roots) => {
+            Ok(mut walk) if Arc::ptr_eq(&result.requested, &self.roots) => {
                 if !Arc::ptr_eq(&result.roots, &self.roots) {
+                    self.root_changes += 1;
+                    // What is known is of other folders.
+                    walk.unread.clear();
                     self.reader = ContentReader::new(result.roots.main(), self.settings.max_cached);
                     self.roots = result.roots;
                 }
@@ -339,6 +345,10 @@ impl Share for Folder {
 
     fn skipped(&self) -> u64 {
         self.catalog.skipped.count
+    }
+
+    fn root_changes(&self) -> u64 {
+        self.root_changes
     }
 
     fn is_complete(&self) -> bool {

@@ -170,6 +170,14 @@ impl Root {
         }
     }
 
+    /// The shared name of the folder: empty for the node's folder.
+    pub(super) fn own_name(&self) -> Cow<'_, str> {
+        match &self.names {
+            NameMapping::Prefix(prefix) => prefix.into(),
+            NameMapping::Same | NameMapping::SingleFile(_) => "".into(),
+        }
+    }
+
     /// The name of the file if this root is a single file.
     pub(super) fn single_file(&self) -> Option<&str> {
         match &self.names {

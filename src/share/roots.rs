@@ -225,7 +225,7 @@ fn first_component(name: &str) -> &str {
 }
 
 /// The folders that contain a name: `a`, then `a/b` for `a/b/c`.
-fn ancestors(name: &str) -> impl Iterator<Item = &str> {
+pub(super) fn ancestors(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices('/').map(|(end, _)| &name[..end])
 }
 

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use rustix::fs::{Access, AtFlags, Dir, DirEntry, FileType, Mode, Stat, accessat, statat};
 use rustix::io::Errno;
 
+use crate::node::Unavailable;
 use crate::protocol::{FileName, MAX_NAME};
+use crate::share::content_reader::unavailable;
 use crate::share::file_identity::FileIdentity;
 use crate::share::root::{Root, device_on_blocks};
-use crate::share::roots::Roots;
+use crate::share::roots::{Roots, ancestors};
 use crate::share::skipped_entries::SkippedEntries;
 use crate::share::watch::{FolderWatch, WatchId, WrittenFiles};
 use crate::system_error::{Reason, is_out_of_resources};
@@ -39,8 +41,38 @@ pub(super) struct WalkResult {
     /// The names of files whose content may have changed without a change of identity.
     pub(super) written: HashSet<String>,
     pub(super) skipped: SkippedEntries,
+    /// The names of files and folders, empty for the node's folder, that could not be read
+    /// for a reason that may pass, such as an error of the disk. What is known of them stays
+    /// in the list.
+    pub(super) unread: HashSet<String>,
+    /// How many more files may be in the list.
+    pub(super) room: usize,
     /// There are more than `max_files` files.
     pub(super) is_truncated: bool,
+}
+
+impl WalkResult {
+    /// Adds those of the `known` files that could not be read, as they were.
+    pub(super) fn add_unread<'k>(
+        &mut self,
+        known: impl Iterator<Item = (&'k str, FileIdentity)>,
+        is_in_main: impl Fn(&str) -> bool,
+    ) {
+        if self.unread.is_empty() {
+            return;
+        }
+        let is_unread = |name: &str| {
+            let mut folders = ancestors(name).chain([name]);
+            folders.any(|folder| self.unread.contains(folder))
+                || (self.unread.contains("") && is_in_main(name))
+        };
+        let unread = known.filter(|(name, _)| is_unread(name));
+        let unread = unread.map(|(name, identity)| (name.to_owned(), identity));
+        self.files.extend(unread.take(self.room));
+        // A part of a folder may have been read: those files are first.
+        self.files.sort_by(|a, b| a.0.cmp(&b.0));
+        self.files.dedup_by(|a, b| a.0 == b.0);
+    }
 }
 
 /// A folder that is being listed.
@@ -106,6 +138,7 @@ impl<'a> Walk<'a> {
 
     fn sorted_result(mut self) -> WalkResult {
         self.result.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        self.result.room = self.max_files - self.result.files.len();
         self.result
     }
 
@@ -143,13 +176,9 @@ impl<'a> Walk<'a> {
                     self.watched.extend(folder.watch);
                     self.add_entries(&folder, entries, &mut pending)?;
                 }
-                // Without a path it is the root itself.
-                Err(error) if path.is_empty() => {
-                    self.skip_folder(&root.location.to_string_lossy(), error)?;
-                }
                 // It was removed or replaced meanwhile.
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
-                Err(error) => self.skip_folder(&path, error)?,
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if !path.is_empty() => {}
+                Err(error) => self.skip_folder(root, &path, error)?,
             }
         }
         Ok(())
@@ -167,7 +196,7 @@ impl<'a> Walk<'a> {
         {
             let entry = match entry {
                 Ok(entry) => entry,
-                Err(error) => return self.skip_folder(folder.path, error),
+                Err(error) => return self.skip_folder(folder.root, folder.path, error),
             };
             let leaf = entry.file_name();
             if matches!(leaf.to_bytes(), b"." | b"..") || self.roots.skips(leaf.to_bytes()) {
@@ -187,11 +216,9 @@ impl<'a> Walk<'a> {
             if !owner.is_some_and(|owner| Arc::ptr_eq(owner, folder.root)) {
                 continue;
             }
-            let (kind, stat) = kind_and_stat(&entries, &entry);
-            if stat.is_some_and(|stat| !is_readable(&entries, &entry, &stat)) {
-                self.skip(&name, NOT_READABLE);
+            let Some((kind, stat)) = self.readable(&entries, &entry, &name) else {
                 continue;
-            }
+            };
             if kind == FileType::Directory {
                 // The paths that the system accepts are not much longer than the names.
                 if has_valid_length(&name) {
@@ -216,6 +243,27 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// The type of an entry, and its status if it is a regular file. None if it cannot be
+    /// read: then it is counted.
+    fn readable(
+        &mut self,
+        folder: &Dir,
+        entry: &DirEntry,
+        name: &str,
+    ) -> Option<(FileType, Option<Stat>)> {
+        match kind_and_stat(folder, entry) {
+            Ok((_, Some(stat))) if !is_readable(folder, entry, &stat) => {
+                self.skip(name, NOT_READABLE);
+                None
+            }
+            Ok(found) => Some(found),
+            Err(error) => {
+                self.skip_unread(name, &error.into());
+                None
+            }
+        }
+    }
+
     /// The identity of an entry that is a file, or a link to a file.
     fn identity(
         &mut self,
@@ -237,6 +285,10 @@ impl<'a> Walk<'a> {
         match folder.root.open(name) {
             Ok(file) => Ok(Some(file.identity)),
             Err(error) if is_out_of_resources(&error) => Err(OutOfResources),
+            Err(error) if may_pass(&error) => {
+                self.skip_unread(name, &error);
+                Ok(None)
+            }
             Err(_) => {
                 self.skip(name, "it cannot be opened, or its size is not true");
                 Ok(None)
@@ -252,7 +304,7 @@ impl<'a> Walk<'a> {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 self.skip(name, NOT_READABLE);
             }
-            Err(_) => {}
+            Err(error) => self.skip_unread(name, &error),
         }
         Ok(None)
     }
@@ -268,19 +320,41 @@ impl<'a> Walk<'a> {
     }
 
     /// Counts a folder that cannot be read.
-    fn skip_folder(&mut self, folder: &str, error: Errno) -> Result<(), OutOfResources> {
+    fn skip_folder(&mut self, root: &Root, path: &str, error: Errno) -> Result<(), OutOfResources> {
         let error = io::Error::from(error);
         if is_out_of_resources(&error) {
             return Err(OutOfResources);
         }
-        self.skip(folder, Reason(&error));
+        let (name, shown_name) = match path {
+            "" => (root.own_name(), root.location.to_string_lossy()),
+            path => (root.name_of(path), root.name_of(path)),
+        };
+        self.skip(&shown_name, Reason(&error));
         self.result.skipped.is_incomplete = true;
+        if may_pass(&error) {
+            self.result.unread.insert(name.into_owned());
+        }
         Ok(())
+    }
+
+    /// Counts a file that cannot be read, unless it is gone or not to be shared.
+    fn skip_unread(&mut self, name: &str, error: &io::Error) {
+        if may_pass(error) {
+            self.skip(name, Reason(error));
+            self.result.skipped.is_incomplete = true;
+            self.result.unread.insert(name.to_owned());
+        }
     }
 
     fn skip(&mut self, name: &str, why: impl fmt::Display) {
         self.result.skipped.add(name, why);
     }
+}
+
+/// Whether an error says neither that there is no file to share nor that this process may
+/// not read it.
+fn may_pass(error: &io::Error) -> bool {
+    matches!(unavailable(error), Unavailable::Failed(_))
 }
 
 /// Why a file is not shared.
@@ -292,17 +366,18 @@ fn has_valid_length(name: &str) -> bool {
 }
 
 /// The type of an entry, and its status if it is a regular file.
-fn kind_and_stat(folder: &Dir, entry: &DirEntry) -> (FileType, Option<Stat>) {
+fn kind_and_stat(folder: &Dir, entry: &DirEntry) -> Result<(FileType, Option<Stat>), Errno> {
     let kind = entry.file_type();
     if !matches!(kind, FileType::RegularFile | FileType::Unknown) {
-        return (kind, None);
+        return Ok((kind, None));
     }
     // A look-up in its folder is faster than one of the whole path.
     let folder = folder.fd();
     match folder.and_then(|folder| statat(folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)) {
-        Ok(stat) => (FileType::from_raw_mode(stat.st_mode), Some(stat)),
+        Ok(stat) => Ok((FileType::from_raw_mode(stat.st_mode), Some(stat))),
         // The entry was deleted meanwhile.
-        Err(_) => (FileType::Unknown, None),
+        Err(Errno::NOENT) => Ok((FileType::Unknown, None)),
+        Err(error) => Err(error),
     }
 }
 

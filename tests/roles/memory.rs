@@ -274,6 +274,10 @@ impl Share for Memory {
         0
     }
 
+    fn root_changes(&self) -> u64 {
+        0
+    }
+
     fn is_complete(&self) -> bool {
         true
     }

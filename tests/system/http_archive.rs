@@ -164,6 +164,23 @@ fn a_file_that_is_cut_under_way_breaks_the_archive_off() {
 }
 
 #[test]
+fn a_share_that_is_gone_breaks_the_archive_off() {
+    let home = large_file(64 << 20);
+    let share = home.path().join("share");
+    std::fs::create_dir(&share).expect("a folder");
+    std::fs::rename(home.path().join("large"), share.join("large")).expect("a file");
+    std::fs::write(share.join("next"), "next").expect("a file");
+    let (node, _relay) = node_with_relay(&share, &[]);
+    let mut nc = begin(&node, "/?tar");
+    std::fs::rename(&share, home.path().join("away")).expect("a new name");
+    node.log_until("share is gone");
+    // The large file is open.
+    let received = nc.rest();
+    assert!(received.len() > 64 << 20);
+    assert!(!received.ends_with(b"\r\n0\r\n\r\n"));
+}
+
+#[test]
 fn a_node_that_stops_sends_an_archive_to_its_end() {
     let share = large_file(32 << 20);
     for number in 0..200 {

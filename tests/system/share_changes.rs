@@ -105,7 +105,7 @@ fn with_fault(command: &Command, fault: &str) -> Option<Command> {
     strace.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "signal=none"]);
     strace.args([
         "-e",
-        "trace=?open,openat,openat2",
+        "trace=?open,openat,openat2,getdents64",
         "-e",
         &format!("inject={fault}"),
     ]);
@@ -158,6 +158,25 @@ fn a_first_scan_without_descriptors_is_reported_and_repeated() {
     node.log_until("the share was read in full");
     assert_eq!(list(&node), "FILES 2 2\n1 - 1 a\n1 - 1 sub/b\n");
     assert_eq!(node.stat("share_complete"), 1);
+}
+
+#[test]
+fn a_folder_that_a_scan_cannot_read_stays_in_the_list() {
+    let share = folder(&[("a", b"a"), ("sub/b", b"b")]);
+    let relay = relay(&[]);
+    let command = node_command(relay.address(), share.path(), &[]);
+    // Each thread counts its own calls, of which a folder takes two. The first scan is that
+    // of the main thread.
+    let Some(command) = with_fault(&command, "getdents64:error=EIO:when=7+") else {
+        return;
+    };
+    let node = Server::start(command);
+    fs::write(share.path().join("c"), "c").expect("a file");
+    wait_for_list(&node, "FILES 3 3\n1 - 1 a\n1 - 1 c\n1 - 1 sub/b\n");
+    fs::write(share.path().join("d"), "d").expect("a file");
+    node.log_until("1 item cannot be shared; such as sub: Input/output error");
+    wait_for_list(&node, "FILES 4 4\n1 - 1 a\n1 - 1 c\n1 - 1 d\n1 - 1 sub/b\n");
+    assert_eq!(node.stat("share_complete"), 0);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! A folder as a tar archive that is made while it is sent.
 //!
 //! Each file has the size that it has when its turn comes, so files may appear, vanish and grow
-//! meanwhile. A file that is cut or cannot be read breaks the connection: the client must see
-//! that the archive is not whole.
+//! meanwhile. A file that is cut or cannot be read breaks the connection, and so does a share
+//! that is gone: the client must see that the archive is not whole.
 
 use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::node::http::tar_entry::{END, entry_header, padding};
@@ -22,6 +22,8 @@ pub(super) struct FolderArchive {
     folder: String,
     /// The place in the list of files from which the archive goes on.
     start: String,
+    /// [`Share::root_changes`] at the start.
+    root_changes: u64,
 }
 
 /// A file of the folder, as it is listed.
@@ -32,10 +34,11 @@ struct ArchivedFile {
 }
 
 impl FolderArchive {
-    pub(super) fn new(folder: String) -> Self {
+    pub(super) fn new<S: Share>(folder: String, share: &S) -> Self {
         Self {
             start: folder.clone(),
             folder,
+            root_changes: share.root_changes(),
         }
     }
 
@@ -57,6 +60,9 @@ impl FolderArchive {
         share: &mut S,
         request: &mut NodeRequest<'_, S>,
     ) -> Result<bool, CloseReason> {
+        if share.root_changes() != self.root_changes {
+            return Err(CloseReason::FileChanged);
+        }
         let mut bytes = 0;
         for _ in 0..SENT_PER_TURN {
             let Some(file) = self.next_file(share) else {

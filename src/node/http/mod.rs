@@ -176,7 +176,7 @@ impl<S: Share> Node<S> {
         if !folder.is_empty() && !has_folder(&mut self.share, folder) {
             return no_such_file(request, folder);
         }
-        let archive = FolderArchive::new(folder.to_owned());
+        let archive = FolderArchive::new(folder.to_owned(), &self.share);
         let reply = &mut request.reply;
         if !reply.begin_stream("application/x-tar", &archive.file_name()) {
             return reply.next();
