@@ -147,7 +147,7 @@ fn handle_signals(
         signals::handle_interrupts(move || handle.send(TerminalEvent::InterruptSignal.into()))?;
     }
     stop_on_signals(reactor, &signals)?;
-    signals::end_on_second(Exit::Interrupted, &signals)
+    signals::end_if_blocked(Exit::Interrupted, &signals, reactor.handle())
 }
 
 /// Whether the user types lines.

@@ -200,7 +200,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     print_id(&output, "peer-node", id, has_console);
     let settings = prompt_settings(&args, survives_hangup);
     if has_console {
-        signals::end_on_second(Exit::Aborted, &signals)?;
+        signals::end_if_blocked(Exit::Aborted, &signals, reactor.handle())?;
     }
     let commands = args.console.first_commands();
     commands.for_each(|command| reactor.handle().send(command.into()));

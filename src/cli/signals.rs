@@ -8,17 +8,21 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
+use nix::libc::{SIGRTMAX, SIGRTMIN};
 use rustix::process::Signal;
 use signal_hook::consts::{
     SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
 };
+use signal_hook::iterator::Signals;
 use signal_hook::{flag, low_level};
 
 use crate::cli::{Exit, StartupError};
+use crate::reactor::Handle;
 use crate::terminal::TerminalMode;
 
 /// The signals that end a process unless it handles them, without those that report a
-/// fault in it. Each ends a program in the same way as SIGTERM.
+/// fault in it. Each ends a program in the same way as SIGTERM, and so do the real-time
+/// signals.
 const ENDING: [i32; 13] = [
     SIGHUP,
     SIGINT,
@@ -35,13 +39,18 @@ const ENDING: [i32; 13] = [
     Signal::STKFLT.as_raw(),
 ];
 
-/// How long a program may take to end after the second signal.
-const SECOND_SIGNAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the loop may take to handle a signal, and a program to end after the second one.
+const SIGNAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The signals that end a program. To be called before any of them is handled.
 pub(super) fn ending() -> Vec<i32> {
     let is_ending = |signal: &i32| *signal != SIGHUP || !is_hangup_ignored();
-    ENDING.into_iter().filter(is_ending).collect()
+    let real_time = SIGRTMIN()..=SIGRTMAX();
+    ENDING
+        .into_iter()
+        .filter(is_ending)
+        .chain(real_time)
+        .collect()
 }
 
 /// The signals that end a server. SIGHUP does not end one with files that others replace:
@@ -85,20 +94,28 @@ pub(super) fn end_at_once(signals: &[i32]) -> Result<Arc<AtomicBool>, StartupErr
     Ok(is_starting)
 }
 
-/// The loop handles all signals, but not while it waits for a slow reader of stdout or for
-/// a suspended terminal. Then the second signal ends the program.
-pub(super) fn end_on_second(exit: Exit, signals: &[i32]) -> Result<(), StartupError> {
+/// The loop handles all signals, but not while it waits for a slow reader of stdout, for the
+/// reader of a FIFO or for a suspended terminal. Then this ends the program. It does so as
+/// well if the program goes on after a second signal.
+pub(super) fn end_if_blocked<M: Send + 'static>(
+    exit: Exit,
+    signals: &[i32],
+    program: Handle<M>,
+) -> Result<(), StartupError> {
     let terminal = TerminalMode::current();
     let start = || {
-        let (mut arrived, sender) = io::pipe()?;
-        for signal in [SIGINT, SIGQUIT, SIGTERM] {
-            if signals.contains(&signal) {
-                low_level::pipe::register(signal, sender.try_clone()?)?;
-            }
-        }
+        let mut arrived = Signals::new(signals)?;
         let body = move || {
-            if arrived.read_exact(&mut [0; 2]).is_ok() {
-                thread::sleep(SECOND_SIGNAL_TIMEOUT);
+            let mut count = 0;
+            for signal in arrived.forever() {
+                // A terminal that is closed sends SIGHUP more than once.
+                count += usize::from(matches!(signal, SIGINT | SIGQUIT | SIGTERM));
+                if program.answers_within(SIGNAL_TIMEOUT) {
+                    if count < 2 {
+                        continue;
+                    }
+                    thread::sleep(SIGNAL_TIMEOUT);
+                }
                 terminal.apply();
                 process::exit(exit as i32);
             }

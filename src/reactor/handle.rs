@@ -1,7 +1,8 @@
 //! How other threads reach a loop: a channel and a waker.
 
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use mio::Waker;
 
@@ -15,6 +16,8 @@ pub(super) enum ReactorCommand<M> {
     AddRelay(Option<TlsConnector>),
     /// Stop as at SIGTERM.
     Stop,
+    /// Tell the sender that the loop is not blocked.
+    Ping(Sender<()>),
 }
 
 /// Sends messages to a running loop.
@@ -47,6 +50,13 @@ impl<M> Handle<M> {
     /// Tells the loop to finish the requests in progress and to end.
     pub fn stop(&self) {
         self.send_command(ReactorCommand::Stop);
+    }
+
+    /// Whether the loop handles a command in this time, or has ended. Else it is blocked.
+    pub(crate) fn answers_within(&self, timeout: Duration) -> bool {
+        let (sender, answer) = channel();
+        self.send_command(ReactorCommand::Ping(sender));
+        answer.recv_timeout(timeout) != Err(RecvTimeoutError::Timeout)
     }
 
     fn send_command(&self, command: ReactorCommand<M>) {

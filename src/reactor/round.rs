@@ -58,12 +58,13 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         if self.role.has_work() || self.role.next_deadline().is_some_and(is_due) {
             self.call_role(R::on_timer);
         }
+        if std::mem::take(&mut self.is_signal_pending) {
+            self.read_signals();
+        }
+        // After the signals: who waits for the answer to a ping wants them handled.
         self.read_commands();
         if std::mem::take(&mut self.is_external_ready) {
             self.call_role(R::on_external_event);
-        }
-        if std::mem::take(&mut self.is_signal_pending) {
-            self.read_signals();
         }
         match self.stopping {
             Stopping::Draining { until, .. } if until <= self.now => self.abort_all(),
@@ -195,6 +196,8 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 }
                 Ok(ReactorCommand::AddRelay(tls)) => self.connectors.add_relay(tls),
                 Ok(ReactorCommand::Stop) => self.stop(),
+                // The other thread may have given up.
+                Ok(ReactorCommand::Ping(answer)) => drop(answer.send(())),
                 Err(_) => return,
             }
         }

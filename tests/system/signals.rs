@@ -52,6 +52,33 @@ fn every_ending_signal_ends_a_server_like_sigterm() {
     assert_eq!(relay.stat("nodes"), 0);
 }
 
+/// SIGRTMIN, SIGRTMAX, and the one by which systemd(1) stops a container.
+#[test]
+fn a_real_time_signal_ends_a_program_like_sigterm() {
+    let share = large_file(64 << 20);
+    let kill = |signal: &str, process: u32| {
+        let mut kill = Command::new("kill");
+        let status = kill.args([signal, &process.to_string()]).status();
+        assert!(status.expect("it starts").success());
+    };
+    let mut relay = relay(&[]);
+    for signal in ["-34", "-37", "-64"] {
+        let mut node = node(&relay, share.path(), &[]);
+        let mut get = client_command(relay.address(), &["get", "large"]);
+        get.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut client = RunningProgram::start(&mut get);
+        let mut stdout = client.child.stdout.take().expect("a pipe");
+        stdout.read_exact(&mut [0]).expect("a byte");
+        kill(signal, client.child.id());
+        assert_eq!(client.wait(), Some(130), "{signal}");
+        kill(signal, node.pid());
+        assert_eq!(node.wait().code(), Some(0), "{signal}");
+        node.log_until("unregistered");
+    }
+    kill("-37", relay.pid());
+    assert_eq!(relay.wait().code(), Some(0));
+}
+
 #[test]
 fn a_server_that_ignores_sighup_goes_on() {
     let mut relay = Server::start(after("trap '' HUP", &relay_command(&[])));
@@ -155,7 +182,7 @@ fn terminal() -> (OwnedFd, File) {
 }
 
 #[test]
-fn a_second_signal_ends_a_node_at_a_suspended_terminal() {
+fn a_signal_ends_a_node_at_a_suspended_terminal() {
     let relay = relay(&[]);
     let share = folder(&[]);
     let (master, slave) = terminal();
@@ -169,9 +196,7 @@ fn a_second_signal_ends_a_node_at_a_suspended_terminal() {
     let mut node = RunningProgram::start(&mut command);
     drop(command);
     eventually("it is registered", || relay.stat("nodes") == 1);
-    node.signal(Signal::TERM);
-    assert!(node.is_running_after(Duration::from_millis(200)));
-    node.signal(Signal::TERM);
+    node.signal(Signal::HUP);
     assert_eq!(node.wait(), Some(10));
     drop(master);
 }

@@ -2,18 +2,21 @@
 //! mid-body.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ChildStdout, Stdio};
 use std::sync::Barrier;
 use std::thread;
 
+use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::io::ioctl_fionread;
+use rustix::pipe::fcntl_getpipe_size;
 use rustix::process::Signal;
 
 use crate::support::fake_server::{FakeServer, unregister};
 use crate::support::{
-    RunningProgram, client, client_command, eventually, folder, node, noise, relay, run,
+    RunningProgram, Server, client, client_command, eventually, folder, node, noise, relay, run,
 };
 
 const KIB: usize = 1024;
@@ -246,23 +249,64 @@ fn a_node_that_stops_mid_body_is_given_up() {
     }
 }
 
-#[test]
-fn a_second_signal_ends_a_client_blocked_in_a_write() {
-    let share = folder(&[("file", &[7; 2 * MIB])]);
-    let relay = relay(&[]);
-    let _node = node(&relay, share.path(), &[]);
+/// A client with a full pipe on stdout, and the other end of that.
+fn blocked_client(relay: &Server) -> (RunningProgram, ChildStdout) {
     let mut client = RunningProgram::start(
         client_command(relay.address(), &["get", "file", "-q"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped()),
     );
+    let stdout = client.child.stdout.take().expect("it is a pipe");
+    let capacity = fcntl_getpipe_size(&stdout).expect("it is a pipe");
+    eventually("the pipe is full", || {
+        ioctl_fionread(&stdout).is_ok_and(|length| length == capacity as u64)
+    });
+    (client, stdout)
+}
+
+#[test]
+fn the_first_signal_of_any_kind_ends_a_client_blocked_in_a_write() {
+    let share = folder(&[("file", &[7; 2 * MIB])]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::USR1] {
+        let (mut client, _stdout) = blocked_client(&relay);
+        client.signal(signal);
+        assert_eq!(client.wait(), Some(130), "{signal:?}");
+    }
+}
+
+/// The first signal is handled, and the program waits for a reader of its stderr.
+#[test]
+fn a_signal_ends_a_client_whose_stderr_is_full() {
+    let share = folder(&[("file", &[7; 2 * MIB])]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let (_reader, mut writer) = io::pipe().expect("a pipe");
+    let size = fcntl_getpipe_size(&writer).expect("it is a pipe");
+    writer.write_all(&vec![0; size]).expect("there is room");
+    let mut command = client_command(relay.address(), &["get", "file", "-q"]);
+    command.args(["--limit-rate", "500k"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut client = RunningProgram::start(command.stderr(writer));
     let mut stdout = client.child.stdout.take().expect("it is a pipe");
     stdout.read_exact(&mut [0]).expect("a byte");
-    // The pipe is full and the program is blocked in a write. Two pending signals can
-    // merge into one.
-    eventually("the end", || {
-        client.signal(Signal::INT);
-        client.child.try_wait().expect("a child").is_some()
-    });
+    client.signal(Signal::TERM);
+    assert_eq!(client.wait(), Some(130));
+}
+
+#[test]
+fn a_signal_ends_a_client_that_waits_for_the_reader_of_a_fifo() {
+    let share = folder(&[("file", b"content")]);
+    let relay = relay(&[]);
+    let node = node(&relay, share.path(), &[]);
+    let fifo = share.path().join(".fifo");
+    mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).expect("a FIFO");
+    let before = node.stat("gets_found");
+    let mut command = client_command(relay.address(), &["get", "file", "-o"]);
+    command.arg(&fifo).stdin(Stdio::null());
+    let mut client = RunningProgram::start(&mut command);
+    eventually("the request", || node.stat("gets_found") > before);
+    client.signal(Signal::HUP);
     assert_eq!(client.wait(), Some(130));
 }
