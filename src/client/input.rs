@@ -107,6 +107,10 @@ impl Client {
     /// A line that is not UTF-8 is skipped: it names nothing.
     fn on_unreadable_line(&mut self) {
         self.prompted = None;
+        if let Task::GetList(_) = self.task {
+            self.on_invalid_name(NOT_UTF8);
+            return self.prompt();
+        }
         let event = UserEvent::InvalidCommand(NOT_UTF8);
         self.jobs.user().on_event(event);
         if self.chat.is_none() {
@@ -140,12 +144,20 @@ impl Client {
                 return self.start_job(context, job);
             }
             Err(error) => {
-                let text = format!("{name}: {error}");
-                self.jobs.user().on_event(UserEvent::InvalidCommand(&text));
-                self.result = self.result.max(TaskResult::Usage);
+                self.on_invalid_name(&format!("{name}: {error}"));
             }
         }
         self.prompt();
+    }
+
+    /// A line of a list is no name. It counts as a file that cannot be fetched.
+    fn on_invalid_name(&mut self, why: &str) {
+        let user = self.jobs.user();
+        if self.is_batch {
+            user.on_event(UserEvent::BatchGrown { files: 1 });
+        }
+        user.on_event(UserEvent::InvalidName(why));
+        self.result = self.result.max(TaskResult::Usage);
     }
 
     /// The user has typed a message for a chat that was over by then: the line is no

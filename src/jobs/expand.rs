@@ -73,7 +73,7 @@ impl Expand {
             Ok(query) => JobStep::Query(query),
             Err(error) => {
                 let text = format!("{}: {error}", self.pattern);
-                context.user.on_event(UserEvent::InvalidCommand(&text));
+                context.user.on_event(UserEvent::InvalidName(&text));
                 TaskResult::Usage.into()
             }
         }

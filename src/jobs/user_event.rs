@@ -261,6 +261,8 @@ pub enum UserEvent<'a> {
     },
     /// A command has the wrong form. This is how to write it.
     InvalidCommand(&'a str),
+    /// What was to be fetched cannot be a name or a pattern of files. This is why.
+    InvalidName(&'a str),
     /// The line begins with a command, and is none here.
     UnknownCommand {
         /// The command.

@@ -166,7 +166,8 @@ fn is_disk_full(event: &UserEvent<'_>) -> bool {
 /// Whether a file is not fetched because of this event.
 pub(super) fn is_failure(event: &UserEvent<'_>) -> bool {
     match event {
-        UserEvent::Missing { .. }
+        UserEvent::InvalidName(_)
+        | UserEvent::Missing { .. }
         | UserEvent::NoHash { .. }
         | UserEvent::StoreError { .. }
         | UserEvent::WrongContent { .. }

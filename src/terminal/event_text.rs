@@ -72,7 +72,9 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
             count,
             items,
         } => source_answered(source, *count, items),
-        UserEvent::InvalidCommand(text) | UserEvent::Note(text) => Escaped::text(text).to_string(),
+        UserEvent::InvalidCommand(text) | UserEvent::InvalidName(text) | UserEvent::Note(text) => {
+            Escaped::text(text).to_string()
+        }
         UserEvent::UnknownCommand { word, reason, line } => format!(
             "{word} {reason}; to fetch a file of that name: get {}",
             shell_word(line)

@@ -21,7 +21,7 @@ pub(super) fn event(event: &UserEvent<'_>) -> Option<Value> {
         }
         UserEvent::NotShown(why) => error("not shown", why),
         UserEvent::UnknownCommand { word, .. } => error("unknown command", word),
-        UserEvent::InvalidCommand(why) => error("wrong command", why),
+        UserEvent::InvalidCommand(why) | UserEvent::InvalidName(why) => error("wrong command", why),
         UserEvent::MessageSent {
             can_be_answered: true,
         } => json!({"sent": true}),

@@ -254,7 +254,7 @@ impl User for RecordingUser {
                 format!("{name} is incomplete: {shown} of {size} bytes were shown")
             }
             UserEvent::StoreError { name, error } => format!("{name} is not stored: {error}"),
-            UserEvent::InvalidCommand(advice) => format!("that is wrong: {advice}"),
+            UserEvent::InvalidCommand(advice) | UserEvent::InvalidName(advice) => format!("that is wrong: {advice}"),
             UserEvent::Note(text) => format!("note: {text}"),
             UserEvent::UnknownCommand { word, reason, line } => format!("{word} {reason}: {line}"),
             UserEvent::Help(text) => format!("help of {} lines", text.lines().count()),

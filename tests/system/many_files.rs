@@ -600,7 +600,8 @@ fn a_list_of_names_is_fetched_while_it_is_read() {
     fixture.assert_saved(&["a.txt", "a[1].txt", "docs/b.txt"]);
     assert!(stderr.contains("missing: not found"), "{stderr}");
     assert!(stderr.contains("\n3 files fetched"), "{stderr}");
-    assert!(stderr.ends_with(" 0 up to date, 1 failed\n"), "{stderr}");
+    assert!(stderr.ends_with(" 0 up to date, 2 failed\n"), "{stderr}");
+    assert!(stderr.contains("../x: "), "{stderr}");
 }
 
 #[test]
