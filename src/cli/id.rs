@@ -7,7 +7,6 @@ use clap::Parser;
 use crate::cli::tls::KeyArgs;
 use crate::cli::{Exit, StartupError};
 use crate::stdio::Stdout;
-use crate::system_error::Reason;
 
 /// The command line of `relay-server id`.
 #[derive(Parser)]
@@ -50,9 +49,6 @@ fn print(command: &IdCommand, program: &str) -> Result<Exit, StartupError> {
     let IdCommand::Id(key) = command;
     let id = key.identity(program)?.id();
     let printed = writeln!(Stdout, "{id}");
-    printed.map_err(|error| {
-        let text = format!("cannot write to stdout: {}", Reason(&error));
-        StartupError::new(Exit::StoreError, text)
-    })?;
+    printed.map_err(StartupError::stdout)?;
     Ok(Exit::Success)
 }

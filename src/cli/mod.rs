@@ -59,6 +59,7 @@ use crate::reactor::{
 };
 use crate::role::Role;
 use crate::stdio::Stderr;
+use crate::system_error::check_close;
 pub use exit::Exit;
 
 /// Bytes per read of a server. Requests are short, but many are read together, and
@@ -110,20 +111,31 @@ fn run_program<P: Parser>(run: fn(P) -> Result<Exit, StartupError>, hints: &str)
         .collect();
     let result = signals::handle_by_nothing(SIGXFSZ)
         .and_then(|()| usage::parse(&words, hints))
-        .and_then(run);
+        .and_then(run)
+        .and_then(check_stdout);
     log::logger().flush();
     let exit = result.unwrap_or_else(|error| {
         let help = match error.exit {
             Exit::Usage => format!("\nFor help: {}", usage::help_command::<P>(&words)),
             _ => String::new(),
         };
-        let name = P::command().get_name().to_owned();
-        let text = Escaped::text(&error.text);
-        // If stderr is closed, only the exit code remains.
-        let _ = writeln!(Stderr, "{name}: {text}{help}");
+        if !error.text.is_empty() {
+            let name = P::command().get_name().to_owned();
+            let text = Escaped::text(&error.text);
+            // If stderr is closed, only the exit code remains.
+            let _ = writeln!(Stderr, "{name}: {text}{help}");
+        }
         error.exit
     });
     exit.into()
+}
+
+/// The file system of stdout may report only now that a write has failed.
+fn check_stdout(exit: Exit) -> Result<Exit, StartupError> {
+    if exit == Exit::Success {
+        check_close(io::stdout()).map_err(StartupError::stdout)?;
+    }
+    Ok(exit)
 }
 
 /// Builds the loop of a role.

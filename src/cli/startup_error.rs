@@ -10,7 +10,8 @@ use crate::stdio::Stderr;
 use crate::system_error::Reason;
 
 /// Why a program cannot start or run: an exit code, and a line that says what to do. It is
-/// escaped when it is printed: it may contain words of the command line.
+/// escaped when it is printed: it may contain words of the command line. An empty one is not
+/// printed.
 pub(super) struct StartupError {
     pub(super) exit: Exit,
     pub(super) text: String,
@@ -25,6 +26,15 @@ impl StartupError {
     /// The command line is wrong.
     pub(super) fn usage(text: impl fmt::Display) -> Self {
         Self::new(Exit::Usage, text)
+    }
+
+    /// Stdout cannot be written. There is no text if its reader has closed it.
+    pub(super) fn stdout(error: io::Error) -> Self {
+        let text = match error.kind() {
+            io::ErrorKind::BrokenPipe => String::new(),
+            _ => format!("cannot write to stdout: {}", Reason(&error)),
+        };
+        Self::new(Exit::StoreError, text)
     }
 
     /// Makes the error of an operation, such as `cannot start a thread`, from the

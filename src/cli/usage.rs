@@ -14,10 +14,10 @@ use clap::{Arg, Command, Parser};
 
 use crate::cli::host_port::{announces_node, has_port, join_node_address, names_node, names_relay};
 use crate::cli::relay_address::RELAY_VARIABLE;
-use crate::cli::{Exit, StartupError, values};
+use crate::cli::{StartupError, values};
 use crate::jobs::quoted;
 use crate::stdio::Stdout;
-use crate::system_error::Reason;
+use crate::system_error::check_close;
 
 /// The end of each help. docs/exit-codes.md has all codes.
 const EXIT_CODES: &str = "\
@@ -43,13 +43,11 @@ pub(super) fn parse<P: Parser>(words: &[String], hints: &str) -> Result<P, Start
     let error = match parse_words(std::env::args_os().collect(), hints) {
         Ok(args) => return Ok(args),
         Err(error) if error.use_stderr() => error,
-        Err(help) => match print_help(&help) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                let text = format!("cannot write to stdout: {}", Reason(&error));
-                return Err(StartupError::new(Exit::StoreError, text));
-            }
-            Ok(()) | Err(_) => process::exit(0),
-        },
+        Err(help) => {
+            let printed = print_help(&help).and_then(|()| check_close(io::stdout()));
+            printed.map_err(StartupError::stdout)?;
+            process::exit(0);
+        }
     };
     // The word after HOST:PORT is a command, although clap takes it for the port.
     let is_command = context(&error, ContextKind::InvalidArg) == "PORT"

@@ -11,8 +11,7 @@ use crate::client::Client;
 use crate::client::chat_relay::ChatRelay;
 use crate::close_reason::CloseReason;
 use crate::jobs::{
-    BLANKS, Failure, Listing, PeerSource, PromptKind, Query, StoreErrorKind, TaskResult, User,
-    UserEvent,
+    BLANKS, Failure, Listing, PeerSource, PromptKind, Query, TaskResult, User, UserEvent,
 };
 use crate::protocol::{Delivery, ErrorCode, NodeAddress, Text};
 use crate::relay_link::SubscriptionEvent;
@@ -211,10 +210,8 @@ impl Chat {
             return true;
         };
         self.is_closing = true;
-        if error.kind != StoreErrorKind::ReaderGone {
-            user.on_event(UserEvent::NotShown(&error));
-            self.result = self.result.max(TaskResult::StoreError);
-        }
+        user.on_event(UserEvent::NotShown(&error));
+        self.result = self.result.max(TaskResult::StoreError);
         false
     }
 

@@ -185,6 +185,7 @@ impl Client {
             JobResult::Files(_) => {}
             JobResult::Relay(relay) => self.start_next_chat(context, Some(relay)),
             JobResult::ReaderGone => {
+                self.result = self.result.max(TaskResult::StoreError);
                 self.queue.clear();
                 context.out.stop_loop();
             }

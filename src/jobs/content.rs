@@ -195,7 +195,7 @@ pub struct StoreError {
 /// What can be done if content cannot be shown or stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StoreErrorKind {
-    /// The reader of the output has closed it, which is no failure of the program.
+    /// The reader of the output has closed it. A person needs no message.
     ReaderGone,
     /// A file that may not be replaced has the name. Another program may have fetched the
     /// same content meanwhile.

@@ -51,7 +51,7 @@ pub enum JobResult {
     Files(Vec<WantedFile>),
     /// Messages go through the relay of this index.
     Relay(usize),
-    /// The reader of the output is gone: there is nothing left to do.
+    /// The reader of the output is gone before all was printed: no other job can print.
     ReaderGone,
 }
 

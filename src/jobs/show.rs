@@ -105,12 +105,12 @@ impl Show {
         };
         match shown {
             Ok(()) => TaskResult::Success.into(),
-            Err(error) if error.kind == StoreErrorKind::ReaderGone => {
-                JobStep::Finish(JobResult::ReaderGone)
-            }
             Err(error) => {
                 user.on_event(UserEvent::NotShown(&error));
-                TaskResult::StoreError.into()
+                match error.kind {
+                    StoreErrorKind::ReaderGone => JobStep::Finish(JobResult::ReaderGone),
+                    _ => TaskResult::StoreError.into(),
+                }
             }
         }
     }

@@ -103,12 +103,11 @@ impl TerminalOutput {
         }
     }
 
-    /// An operation on stdin or stdout has failed. The first failure is reported. It is
-    /// no failure that the reader of stdout has closed it.
+    /// An operation on stdin or stdout has failed. The first failure is reported, unless
+    /// the reader of stdout has closed it.
     pub(crate) fn fail(&self, operation: &str, error: &io::Error) {
-        if error.kind() != io::ErrorKind::BrokenPipe
-            && !self.0.has_failed.swap(true, Ordering::Relaxed)
-        {
+        let is_first = !self.0.has_failed.swap(true, Ordering::Relaxed);
+        if is_first && error.kind() != io::ErrorKind::BrokenPipe {
             self.eprintln(format_args!("{operation}: {}", Reason(error)));
         }
     }

@@ -180,6 +180,11 @@ impl User for Screen {
                 | UserEvent::SourceAnswered { .. }
                 | UserEvent::UntrustedNode { .. },
             ) => verbose,
+            (_, UserEvent::NotShown(error) | UserEvent::StoreError { error, .. })
+                if error.kind == StoreErrorKind::ReaderGone =>
+            {
+                false
+            }
             (Style::Human { quiet: true, .. }, UserEvent::NoResult(_)) => false,
             (_, UserEvent::NoResult(_)) => self.stdout_is_terminal,
             (Style::Human { quiet, verbose, .. }, _) => {

@@ -73,17 +73,16 @@ impl RecordingUser {
     }
 
     fn check(&self, call: FailingCall) -> Result<(), StoreError> {
-        match self.failing_call {
-            Some(failing) if failing == call => Err(StoreError {
-                reason: "the disk is full".into(),
-                kind: match call {
-                    FailingCall::FullDisk => StoreErrorKind::DiskFull,
-                    FailingCall::Reader => StoreErrorKind::ReaderGone,
-                    _ => StoreErrorKind::Other,
-                },
-            }),
-            _ => Ok(()),
+        if self.failing_call != Some(call) {
+            return Ok(());
         }
+        let (reason, kind) = match call {
+            FailingCall::Reader => ("the reader is gone", StoreErrorKind::ReaderGone),
+            FailingCall::FullDisk => ("the disk is full", StoreErrorKind::DiskFull),
+            _ => ("the disk is full", StoreErrorKind::Other),
+        };
+        let reason = reason.into();
+        Err(StoreError { reason, kind })
     }
 }
 

@@ -320,7 +320,7 @@ fn without_a_stdout_nothing_is_fetched_in_vain() {
 }
 
 #[test]
-fn a_closed_stdout_is_no_error() {
+fn a_closed_stdout_is_a_failure_without_a_message() {
     let share = folder(&[("large", &[7; 8_000_000]), ("small", b"7")]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
@@ -334,11 +334,12 @@ fn a_closed_stdout_is_no_error() {
     let mut stdout = client.child.stdout.take().expect("it is a pipe");
     stdout.read_exact(&mut [0]).expect("a byte");
     drop(stdout);
-    assert_eq!(client.wait(), Some(0));
+    assert_eq!(client.wait(), Some(6));
     let mut stderr = String::new();
     let mut pipe = client.child.stderr.take().expect("it is a pipe");
     pipe.read_to_string(&mut stderr).expect("text");
     assert!(!stderr.contains("panicked"), "{stderr}");
+    assert!(!stderr.contains("stdout"), "{stderr}");
     // A closed stderr does not stop the work.
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);

@@ -36,6 +36,7 @@ fn what_cannot_be_printed_is_a_failure() {
     let dir = home.path().to_str().expect("a text");
     for args in [
         &["get", "hello.txt"][..],
+        &["get", "hello.txt", "--json"],
         &["ls"],
         &["nodes"],
         &["find", "hello.txt", "--json"],
@@ -59,9 +60,16 @@ fn what_cannot_be_printed_is_a_failure() {
             command()
                 .stdin(Stdio::null())
                 .stdout(writer)
-                .stderr(Stdio::null()),
+                .stderr(Stdio::piped()),
         );
-        assert_eq!(client.wait(), Some(0), "{args:?}");
+        assert_eq!(client.wait(), Some(6), "{args:?}");
+        let mut stderr = String::new();
+        let pipe = client.child.stderr.as_mut().expect("it is a pipe");
+        pipe.read_to_string(&mut stderr).expect("text");
+        let is_reported = stderr.contains("Broken pipe");
+        // The results of files that are saved go to stdout, those of others to stderr.
+        let reports = args.last() == Some(&"--json");
+        assert_eq!(is_reported, reports, "{args:?}: {stderr}");
     }
 }
 

@@ -124,11 +124,11 @@ impl Fetch {
             let failure = Failure::NoSpace(size);
             return self.on_failure(context, candidate, size, failure, &discarded, now);
         }
+        let error = &error;
+        user.on_event(UserEvent::StoreError { name, error });
         if error.kind == StoreErrorKind::ReaderGone {
             return JobStep::Finish(JobResult::ReaderGone);
         }
-        let error = &error;
-        user.on_event(UserEvent::StoreError { name, error });
         if let Some(part) = &part {
             user.on_event(UserEvent::part_stored(name, part));
         }

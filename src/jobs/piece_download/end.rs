@@ -273,6 +273,8 @@ impl PieceDownload {
             }
             StoreErrorKind::ReaderGone => {
                 context.user.discard(self.job);
+                let (name, error) = (&self.name, &error);
+                context.user.on_event(UserEvent::StoreError { name, error });
                 JobStep::Finish(JobResult::ReaderGone).into()
             }
             _ => context.end_not_stored(self.job, &self.name, &error).into(),
