@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use log::info;
+use log::{info, warn};
 use mdns_sd::{DaemonEvent, IfKind, IfPredicate, Receiver, ServiceDaemon, ServiceInfo};
 
+use crate::discovery::mdns_daemon::{FloodPauses, Interruption, MdnsDaemon, Purpose};
 use crate::discovery::network_interface::NetworkInterface;
 use crate::discovery::service::{ID, ServiceKind, VERSION};
 use crate::escaped::Escaped;
@@ -19,6 +21,9 @@ const MAX_LABEL: usize = 63;
 
 /// Maximum time that shutdown waits for the mDNS goodbye.
 const GOODBYE_TIME: Duration = Duration::from_millis(200);
+
+/// A daemon that announces a server, and its events.
+type Daemon = (MdnsDaemon, Receiver<DaemonEvent>);
 
 /// A server to announce.
 pub struct LocalService {
@@ -33,7 +38,15 @@ pub struct LocalService {
 }
 
 /// A server that is announced until this is dropped.
-pub struct Announcement(ServiceDaemon);
+pub struct Announcement(Arc<Mutex<State>>);
+
+/// What the announcement's thread and its owner share.
+#[derive(Default)]
+struct State {
+    /// The daemon that announces the server now, if one does.
+    daemon: Option<ServiceDaemon>,
+    is_over: bool,
+}
 
 impl LocalService {
     /// Announces the server from a thread of its own.
@@ -42,18 +55,80 @@ impl LocalService {
     /// The system refuses a thread or a socket.
     pub fn announce(self) -> io::Result<Announcement> {
         let info = self.info().map_err(io::Error::other)?;
-        let start = || {
-            let daemon = ServiceDaemon::new()?;
-            daemon.disable_interface(IfKind::All)?;
-            daemon.enable_interface(self.interfaces())?;
-            let events = daemon.monitor()?;
-            daemon.register(info)?;
-            Ok((daemon, events))
-        };
-        let (daemon, events) = start().map_err(|error: mdns_sd::Error| io::Error::other(error))?;
+        let state = Arc::new(Mutex::new(State::default()));
+        let first = self.start(Purpose::Announce, &info, &state)?;
+        let announcement = Announcement(Arc::clone(&state));
+        let body = move || self.announce_until_over(&info, &state, first);
         let name = thread::Builder::new().name("announcement".into());
-        name.spawn(move || log_names(&events))?;
-        Ok(Announcement(daemon))
+        name.spawn(body)?;
+        Ok(announcement)
+    }
+
+    /// Starts a daemon that announces the server.
+    fn start(
+        &self,
+        purpose: Purpose,
+        info: &ServiceInfo,
+        state: &Mutex<State>,
+    ) -> io::Result<Daemon> {
+        let daemon = MdnsDaemon::start(purpose)?;
+        let library = daemon.library();
+        let start = || {
+            library.disable_interface(IfKind::All)?;
+            library.enable_interface(self.interfaces())?;
+            let events = library.monitor()?;
+            library.register(info.clone())?;
+            Ok(events)
+        };
+        let events = start().map_err(|error: mdns_sd::Error| io::Error::other(error))?;
+        lock(state).daemon = Some(library.clone());
+        Ok((daemon, events))
+    }
+
+    /// Replaces the daemon if somebody fills its memory while it looks for a name: the next one
+    /// reads no responses.
+    fn announce_until_over(&self, info: &ServiceInfo, state: &Mutex<State>, first: Daemon) {
+        let mut pauses = FloodPauses::new();
+        let mut current = first;
+        loop {
+            let (mut daemon, events) = current;
+            let reason = log_names(&mut daemon, &events);
+            drop(daemon);
+            if lock(state).is_over {
+                return;
+            }
+            pauses.pause(|pause| {
+                let pause = pause.as_secs();
+                warn!(
+                    "mDNS: {reason} from the network; the server is announced again in {pause} s, \
+                     and not found until then"
+                );
+            });
+            match self.start_again(info, state, &mut pauses) {
+                Some(daemon) => current = daemon,
+                None => return,
+            }
+        }
+    }
+
+    /// None if the announcement is over.
+    fn start_again(
+        &self,
+        info: &ServiceInfo,
+        state: &Mutex<State>,
+        pauses: &mut FloodPauses,
+    ) -> Option<Daemon> {
+        while !lock(state).is_over {
+            match self.start(Purpose::AnnounceUnchecked, info, state) {
+                Ok(daemon) => return Some(daemon),
+                Err(error) => pauses.pause(|pause| {
+                    let pause = pause.as_secs();
+                    let text = "not announced on the network";
+                    warn!(target: OPERATOR, "{text}: {error}; tried again in {pause} s");
+                }),
+            }
+        }
+        None
     }
 
     fn info(&self) -> mdns_sd::Result<ServiceInfo> {
@@ -84,11 +159,18 @@ impl LocalService {
 impl Drop for Announcement {
     /// Tells the network that the server is gone.
     fn drop(&mut self) {
-        if let Ok(status) = self.0.shutdown() {
+        let mut state = lock(&self.0);
+        state.is_over = true;
+        let status = state.daemon.take().map(|daemon| daemon.shutdown());
+        if let Some(Ok(status)) = status {
             // Without an answer, the records expire.
             let _ = status.recv_timeout(GOODBYE_TIME);
         }
     }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The name that people see, such as `alice-laptop 8888`.
@@ -117,15 +199,19 @@ fn is_announced(
     (is_chosen || chosen.is_empty()) && listen.iter().any(accepts)
 }
 
-/// Logs the name, which is another one than intended if a server has that already.
-fn log_names(events: &Receiver<DaemonEvent>) {
+/// Logs the name, which is another one than intended if a server has that already. Returns why
+/// the daemon must be replaced.
+fn log_names(daemon: &mut MdnsDaemon, events: &Receiver<DaemonEvent>) -> &'static str {
     let mut last = String::new();
-    for event in events {
-        if let DaemonEvent::Announce(name, _) = event
-            && name != last
-        {
-            info!(target: OPERATOR, "announced on the network as {}", Escaped(name.as_bytes()));
-            last = name;
+    loop {
+        match daemon.receive(events, None) {
+            Ok(DaemonEvent::Announce(name, _)) if name != last => {
+                info!(target: OPERATOR, "announced on the network as {}", Escaped(name.as_bytes()));
+                last = name;
+            }
+            Ok(_) | Err(Interruption::Timeout) => {}
+            Err(Interruption::Flood(reason)) => return reason,
+            Err(Interruption::Expired) => return "too many records",
         }
     }
 }

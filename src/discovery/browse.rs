@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 
-use mdns_sd::{Receiver, ServiceDaemon, ServiceEvent};
+use log::warn;
+use mdns_sd::{Receiver, ServiceEvent};
 
+use crate::discovery::mdns_daemon::{FloodPauses, Interruption, MdnsDaemon, Purpose};
 use crate::discovery::service::{FoundService, ServiceIdentity, ServiceKind};
 
 /// How long others may take to answer after the first one: each waits up to 120 ms, so that not
@@ -28,58 +30,86 @@ pub fn browse(
     is_wanted: impl Fn(&FoundService) -> bool,
 ) -> io::Result<Vec<(ServiceKind, FoundService)>> {
     let deadline = Instant::now() + time;
-    let daemon = ServiceDaemon::new().map_err(io::Error::other)?;
-    // All kinds are queried at once; the answers wait.
-    let answers = kinds.iter().map(|kind| daemon.browse(kind.service_type()));
-    let answers: mdns_sd::Result<Vec<_>> = answers.collect();
-    let answers = answers.map_err(io::Error::other)?;
-    let found = kinds.iter().zip(&answers).find_map(|(kind, answers)| {
-        let found = collect(answers, deadline, max, &is_wanted);
-        let found: Vec<_> = found.into_iter().map(|service| (*kind, service)).collect();
-        (!found.is_empty()).then_some(found)
+    let found = kinds.iter().map(|kind| (*kind, FoundServices::default()));
+    let mut found: Vec<_> = found.collect();
+    // What was found before a flood stays found.
+    while Instant::now() < deadline {
+        if look(&mut found, deadline, max, &is_wanted)? == Look::Complete {
+            break;
+        }
+    }
+    let first = found.into_iter().find(|(_, found)| !found.0.is_empty());
+    let found = first.into_iter().flat_map(|(kind, found)| {
+        let found = found.0.into_values();
+        found.map(move |service| (kind, service))
     });
-    // The thread ends by itself, and nobody waits for it.
-    let _ = daemon.shutdown();
-    Ok(found.unwrap_or_default())
+    Ok(found.collect())
+}
+
+/// How a look for servers has ended.
+#[derive(PartialEq, Eq)]
+enum Look {
+    Complete,
+    /// Somebody sends too much to look further with this daemon.
+    Flooded,
+}
+
+/// Looks for servers of the first of these kinds of which there are any.
+fn look(
+    kinds: &mut [(ServiceKind, FoundServices)],
+    deadline: Instant,
+    max: usize,
+    is_wanted: impl Fn(&FoundService) -> bool,
+) -> io::Result<Look> {
+    let mut daemon = MdnsDaemon::start(Purpose::Browse)?;
+    // All kinds are queried at once; the answers wait.
+    let answers = kinds.iter().map(|(kind, _)| answers(&daemon, *kind));
+    let answers = answers.collect::<io::Result<Vec<_>>>()?;
+    for ((_, found), answers) in kinds.iter_mut().zip(&answers) {
+        if found.collect(&mut daemon, answers, deadline, max, &is_wanted) == Look::Flooded {
+            return Ok(Look::Flooded);
+        }
+        if !found.0.is_empty() {
+            break;
+        }
+    }
+    Ok(Look::Complete)
+}
+
+fn answers(daemon: &MdnsDaemon, kind: ServiceKind) -> io::Result<Receiver<ServiceEvent>> {
+    let answers = daemon.library().browse(kind.service_type());
+    answers.map_err(io::Error::other)
 }
 
 /// Calls `on_found` for each server of this kind that is announced from now on, or is there
-/// already. Returns only after an error.
+/// already; again and again for the same one. Returns only after an error.
 ///
 /// # Errors
 /// The system refuses a thread or a socket.
 pub fn follow(kind: ServiceKind, mut on_found: impl FnMut(FoundService)) -> io::Result<()> {
-    let daemon = ServiceDaemon::new().map_err(io::Error::other)?;
-    let answers = daemon
-        .browse(kind.service_type())
-        .map_err(io::Error::other)?;
-    for event in &answers {
-        if let ServiceEvent::ServiceResolved(service) = event
-            && let Some(found) = FoundService::new(&service)
-        {
-            on_found(found);
-        }
-    }
-    Err(io::Error::other("the thread of mDNS has ended"))
-}
-
-/// The servers whose answers come until the deadline, or until shortly after the first one.
-fn collect(
-    answers: &Receiver<ServiceEvent>,
-    mut deadline: Instant,
-    max: usize,
-    is_wanted: impl Fn(&FoundService) -> bool,
-) -> Vec<FoundService> {
-    let mut found = FoundServices::default();
-    for _ in 0..MAX_ANSWERS {
-        let Ok(event) = answers.recv_deadline(deadline) else {
-            break;
+    let mut pauses = FloodPauses::new();
+    loop {
+        let mut daemon = MdnsDaemon::start(Purpose::Browse)?;
+        let answers = answers(&daemon, kind)?;
+        let reason = loop {
+            match daemon.receive(&answers, None) {
+                Ok(ServiceEvent::ServiceResolved(service)) => {
+                    FoundService::new(&service)
+                        .into_iter()
+                        .for_each(&mut on_found);
+                }
+                Ok(_) => {}
+                Err(reason) => break reason,
+            }
         };
-        if found.on_event(event, max, &is_wanted) {
-            deadline = deadline.min(Instant::now() + ANSWER_SPREAD);
+        drop(daemon);
+        if let Interruption::Flood(reason) = reason {
+            pauses.pause(|pause| {
+                let pause = pause.as_secs();
+                warn!("mDNS: {reason} from the network; looks for relays again in {pause} s");
+            });
         }
     }
-    found.0.into_values().collect()
 }
 
 /// The servers that were found, by who they claim to be and the host in their records: a forged
@@ -88,6 +118,29 @@ fn collect(
 struct FoundServices(BTreeMap<(ServiceIdentity, String), FoundService>);
 
 impl FoundServices {
+    /// Adds the servers whose answers come until the deadline, or until shortly after the first.
+    fn collect(
+        &mut self,
+        daemon: &mut MdnsDaemon,
+        answers: &Receiver<ServiceEvent>,
+        mut deadline: Instant,
+        max: usize,
+        is_wanted: impl Fn(&FoundService) -> bool,
+    ) -> Look {
+        for _ in 0..MAX_ANSWERS {
+            match daemon.receive(answers, Some(deadline)) {
+                Ok(event) => {
+                    if self.on_event(event, max, &is_wanted) {
+                        deadline = deadline.min(Instant::now() + ANSWER_SPREAD);
+                    }
+                }
+                Err(Interruption::Timeout) => break,
+                Err(Interruption::Flood(_) | Interruption::Expired) => return Look::Flooded,
+            }
+        }
+        Look::Complete
+    }
+
     /// Returns whether a server `is_wanted` that there is room for.
     fn on_event(
         &mut self,

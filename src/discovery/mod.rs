@@ -5,6 +5,8 @@
 mod announcement;
 mod browse;
 mod dht;
+mod mdns_daemon;
+mod mdns_sockets;
 mod network_interface;
 mod service;
 

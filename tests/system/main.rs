@@ -89,6 +89,7 @@ mod local_network;
 mod log;
 mod lost_nodes;
 mod many_files;
+mod mdns_flood;
 mod messages;
 mod mixed_traffic;
 mod netcat;
