@@ -14,7 +14,8 @@ use slab::Slab;
 
 use crate::close_reason::ResourceLimit;
 use crate::protocol::address_group;
-use crate::reactor::address_groups::turns::{DueGroups, ROUND_WORK};
+use crate::reactor::address_groups::turns::DueGroups;
+pub(super) use crate::reactor::address_groups::turns::ROUND_WORK;
 
 /// One place in so many is reserved for addresses that the role knows, and as many for first
 /// connections.

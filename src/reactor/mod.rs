@@ -312,4 +312,15 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             self.addresses.push(conn.group, slot);
         }
     }
+
+    /// Queues a connection that has had its turn for another one, in the same round if its
+    /// address has not used up its share.
+    fn enqueue_again(&mut self, slot: usize) {
+        if let Some(conn) = self.connections.get_mut(slot)
+            && !conn.is_queued
+        {
+            conn.is_queued = true;
+            self.addresses.push_again(conn.group, slot);
+        }
+    }
 }

@@ -19,6 +19,8 @@ use crate::role::{ConnId, Role};
 const EVENT_CAPACITY: usize = 1024;
 /// The most deadlines, and the most commands, handled in one round.
 const MAX_PER_ROUND: usize = 1024;
+/// The longest time of a round for the work of the role itself.
+const MAX_OWN_WORK: Duration = Duration::from_millis(10);
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Runs until the role finishes or the loop is stopped.
@@ -56,7 +58,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         self.fire_deadlines();
         let is_due = |due| due <= self.now;
         if self.role.has_work() || self.role.next_deadline().is_some_and(is_due) {
-            self.call_role(R::on_timer);
+            self.run_timer();
         }
         if std::mem::take(&mut self.is_signal_pending) {
             self.read_signals();
@@ -72,6 +74,22 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             Stopping::No | Stopping::Draining { .. } => {}
         }
         self.reap();
+    }
+
+    /// Lets the role do its own work for as long as the round has taken so far. A search takes a
+    /// step in each call, so with a single call connections that are always busy would delay it.
+    fn run_timer(&mut self) {
+        let started = self.clock.now();
+        let time = started
+            .saturating_duration_since(self.now)
+            .min(MAX_OWN_WORK);
+        loop {
+            self.call_role(R::on_timer);
+            let spent = self.clock.now().saturating_duration_since(started);
+            if !self.role.has_work() || spent >= time {
+                return;
+            }
+        }
     }
 
     /// Whether another round has work to do at the same time, without another event.

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
+use crate::reactor::address_groups::ROUND_WORK;
 use crate::reactor::connection::{Connection, Origin, Pacing, Phase};
 use crate::reactor::deadlines::TurnProgress;
 use crate::reactor::shutdown::Stopping;
@@ -58,7 +59,11 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         // Moved out of `self` while the role borrows them.
         let mut read_buffer = std::mem::take(&mut self.read_buffer);
         let mut turns = std::mem::take(&mut self.turns);
-        self.addresses.start_round();
+        self.addresses.start_round(match self.role.has_work() {
+            // The other half of the round is for the work of the role itself.
+            true => ROUND_WORK / 2,
+            false => ROUND_WORK,
+        });
         loop {
             self.read_turns(&mut turns, &mut read_buffer);
             if turns.is_empty() {
@@ -242,13 +247,19 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let may_write = conn.readiness.writable && conn.has_output() && pacing != Pacing::Sending;
         let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
         let has_more = match &conn.phase {
+            Phase::Open(driver)
+                if driver.state() == ReadState::Flushing && conn.outbox.is_empty() =>
+            {
+                // A long answer goes on.
+                self.enqueue_again(slot);
+                false
+            }
             Phase::Open(driver) => {
                 let may_read = match driver.state() {
                     ReadState::NeedsInput => conn.readiness.readable && pacing != Pacing::Receiving,
                     ReadState::Backlogged | ReadState::AtEof => true,
-                    ReadState::Flushing => conn.outbox.is_empty(),
                     // The action that resumes a connection queues it.
-                    ReadState::AwaitingRole | ReadState::Resumable => false,
+                    ReadState::Flushing | ReadState::AwaitingRole | ReadState::Resumable => false,
                 };
                 may_write || (has_room && may_read)
             }

@@ -173,7 +173,8 @@ impl<'o, R: Role> Responder<'o, R> {
         self.list(Reply::Holders, count, holders)
     }
 
-    /// One batch of a list of `total` files: `visit` passes each of its `count` items.
+    /// One batch of a list of `total` files: `visit` passes each of its `count` items, which are
+    /// as much work as so many short lines.
     pub(crate) fn files(
         &mut self,
         count: u64,
@@ -184,6 +185,7 @@ impl<'o, R: Role> Responder<'o, R> {
         let shown = count;
         write_line(text, Reply::Files { shown, total });
         visit(&mut |item| write_line(text, item));
+        self.add_work(count as usize);
         ReadNext::Line
     }
 

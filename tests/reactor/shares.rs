@@ -89,6 +89,55 @@ fn costly_requests_of_many_addresses_share_a_round() {
 }
 
 #[test]
+fn the_role_has_half_of_the_time_of_busy_rounds_for_its_own_work() {
+    const STEPS: usize = 40;
+    let mut world = World::new(1 << 20);
+    let wire = world.accept_from([127, 0, 0, 2], 1);
+    wire.borrow_mut().deliver(&b"l\n".repeat(LINES), Tail::Open);
+    world.set_own_work(STEPS);
+    let mut rounds = 0;
+    while world.own_work() > 0 {
+        let (before, left) = (world.events(1).len(), world.own_work());
+        world.step();
+        // A line takes five milliseconds, a step one.
+        let lines = world.events(1).len() - before;
+        assert!((1..=2).contains(&lines), "{lines} lines in a round");
+        let steps = left - world.own_work();
+        assert!(steps <= 5 * lines, "{steps} steps beside {lines} lines");
+        rounds += 1;
+    }
+    assert!(rounds <= STEPS / 5, "{rounds} rounds");
+    world.run();
+    assert_eq!(world.events(1).len(), LINES);
+}
+
+#[test]
+fn a_long_answer_uses_the_share_of_its_address_in_each_round() {
+    let mut world = World::new(1 << 20);
+    let busy = world.accept_from([127, 0, 0, 2], 1);
+    busy.borrow_mut()
+        .deliver(&b"text\n".repeat(3000), Tail::Open);
+    // Three bytes of an answer are sent in each turn.
+    let deliver = |world: &mut World, port, length| {
+        let wire = world.accept_from([127, 0, 0, 3], port);
+        let line = format!("p{}", "x".repeat(length));
+        wire.borrow_mut()
+            .deliver(format!("{line}\n").as_bytes(), Tail::Open);
+        (wire, answer(&line))
+    };
+    let (short, answer_of_short) = deliver(&mut world, 2, 20);
+    world.step();
+    assert_eq!(short.borrow().sent, answer_of_short.as_bytes());
+    let (long, answer_of_long) = deliver(&mut world, 3, 2000);
+    world.step();
+    let sent = long.borrow().sent.len();
+    assert!((20..60).contains(&sent), "{sent} bytes");
+    world.run();
+    assert_eq!(long.borrow().sent, answer_of_long.as_bytes());
+    assert_eq!(world.events(1).len(), 3000);
+}
+
+#[test]
 fn a_peer_is_not_read_beyond_the_work_of_its_address() {
     const LENGTH: usize = 60_000;
     let mut world = World::new(1 << 20);

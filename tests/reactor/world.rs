@@ -1,7 +1,7 @@
 //! A role that answers in every way that there is, and a loop around it whose streams
 //! are scripted.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -25,6 +25,15 @@ struct EchoRole {
     events: SharedEvents,
     securities: SharedSecurities,
     waiting: Vec<ConnId>,
+    own_work: OwnWork,
+}
+
+/// The steps of work of the role itself that are left.
+type OwnWork = Rc<Cell<usize>>;
+
+thread_local! {
+    /// How long the work of this test has taken so far.
+    static TIME_SPENT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
 /// What happened on the connection of a peer, by its port.
@@ -45,6 +54,10 @@ enum EchoCommand {
 
 /// The work of a line that begins with `l`.
 pub const LONG_WORK: usize = 500;
+/// The time that it takes.
+const LONG_TIME: Duration = Duration::from_millis(5);
+/// The time of a step of the role's own work.
+const STEP_TIME: Duration = Duration::from_millis(1);
 
 struct EchoSession {
     port: u16,
@@ -155,6 +168,7 @@ impl Role for EchoRole {
             // The reply has a body of this length.
             Some(b'b') => return ReadNext::Body(line[1..].parse().expect("a length")),
             Some(b'l') => {
+                spend(LONG_TIME);
                 context.out.add_work(LONG_WORK);
                 context.out.append_reply(conn).extend(reply);
             }
@@ -220,9 +234,20 @@ impl Role for EchoRole {
         None
     }
 
-    fn on_timer(&mut self, _: &mut Context<'_, Self>) {}
+    fn has_work(&self) -> bool {
+        self.own_work.get() > 0
+    }
+
+    fn on_timer(&mut self, _: &mut Context<'_, Self>) {
+        spend(STEP_TIME);
+        self.own_work.set(self.own_work.get().saturating_sub(1));
+    }
 
     fn drain(&mut self, _: &mut Context<'_, Self>) {}
+}
+
+fn spend(time: Duration) {
+    TIME_SPENT.set(TIME_SPENT.get() + time);
 }
 
 fn loopback(port: u16) -> SocketAddr {
@@ -235,6 +260,8 @@ pub struct World {
     handle: Handle<EchoCommand>,
     events: SharedEvents,
     securities: SharedSecurities,
+    own_work: OwnWork,
+    clock: Clock,
     wires: Vec<SharedWire>,
     now: Instant,
 }
@@ -278,14 +305,17 @@ impl World {
         let role = EchoRole::default();
         let events = Rc::clone(&role.events);
         let securities = Rc::clone(&role.securities);
-        // Stands still: the tests pass the time of each round.
-        let clock = Clock::new(now, || Duration::ZERO);
+        let own_work = Rc::clone(&role.own_work);
+        // Only work takes time: else the tests pass the time of each round.
+        let clock = Clock::new(now, || TIME_SPENT.get());
         let reactor = Reactor::new(role, settings, clock).expect("the system has a poll");
         Self {
             handle: reactor.handle(),
             reactor,
             events,
             securities,
+            own_work,
+            clock,
             wires: Vec::new(),
             now,
         }
@@ -345,8 +375,19 @@ impl World {
         self.run_round();
     }
 
+    /// The role has so many steps of work of its own.
+    pub fn set_own_work(&mut self, steps: usize) {
+        self.own_work.set(steps);
+    }
+
+    /// The steps of its own work that the role has not done yet.
+    pub fn own_work(&self) -> usize {
+        self.own_work.get()
+    }
+
     /// Runs one round without new events.
     pub fn run_round(&mut self) {
+        self.now = self.now.max(self.clock.now());
         self.reactor.run_round(self.now);
     }
 

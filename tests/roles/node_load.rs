@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use peerline::node::{Node, Registrar};
-use peerline::protocol::{ClaimedIp, Port};
+use peerline::protocol::{ClaimedIp, MAX_LISTED_FILES, Port};
 use peerline::role::Input;
 
 use crate::alone::handle_alone;
@@ -57,6 +57,8 @@ fn work_that_no_byte_shows_counts() {
     assert!((16 + 23 / 2 + 1..100).contains(&work("/small/?qr")));
     let get = handle_alone(&mut node, Input::Line(b"GET small/file"));
     assert_eq!(get.1, OPEN_WORK);
+    let list = handle_alone(&mut node, Input::Line(b"LIST"));
+    assert_eq!(list.1, MAX_LISTED_FILES);
     let mut work = |target| handle(&mut node, target).1;
     // A step of a search folds a bounded number of bytes.
     let search = work("/?search=none");

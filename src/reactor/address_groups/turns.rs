@@ -8,6 +8,9 @@
 //! first in the next one. Addresses that did not use up their share have every second turn, as new
 //! flows in RFC 8290 come before old ones: however many strangers work without pause, a request
 //! now and then waits for a few turns only.
+//!
+//! A connection has one turn in a round, but a long answer goes on in the same round until the
+//! address has used up its share.
 
 use std::collections::VecDeque;
 
@@ -15,7 +18,7 @@ use crate::reactor::address_groups::{AddressGroups, GroupId};
 
 /// The work of a round, in pieces of input, 4 KiB of output, or what the role counts beside. The
 /// addresses share it.
-pub(super) const ROUND_WORK: usize = 1024;
+pub(in crate::reactor) const ROUND_WORK: usize = 1024;
 /// The least share of an address in a round in which it has a turn.
 const MIN_SHARE: usize = 32;
 /// Groups in the order of their turns.
@@ -56,14 +59,25 @@ impl AddressGroups {
         }
     }
 
-    /// Starts a round: connections that are due may have one turn each. The groups that the last
-    /// round has left over come first.
-    pub(in crate::reactor) fn start_round(&mut self) {
+    /// The connection in this slot has had a turn, and is due for another one in the same round.
+    pub(in crate::reactor) fn push_again(&mut self, id: GroupId, slot: usize) {
+        let group = &mut self.groups[id as usize];
+        group.due.push_back(slot as u32);
+        group.turns_left += 1;
+        if !std::mem::replace(&mut group.is_queued, true) {
+            let is_light = !group.is_heavy;
+            self.current.of_kind(is_light).push_back(id);
+        }
+    }
+
+    /// Starts a round of so much work: connections that are due may have one turn each. The groups
+    /// that the last round has left over come first.
+    pub(in crate::reactor) fn start_round(&mut self, work: usize) {
         self.current.light.append(&mut self.next.light);
         self.current.heavy.append(&mut self.next.heavy);
         let count = self.current.light.len() + self.current.heavy.len();
-        self.share = (ROUND_WORK / count.max(1)).max(MIN_SHARE);
-        self.work_left = ROUND_WORK;
+        self.share = (work / count.max(1)).max(MIN_SHARE);
+        self.work_left = work;
         self.round = self.round.wrapping_add(1);
     }
 
@@ -141,7 +155,7 @@ mod tests {
         let one = acquire(&mut groups, "192.0.2.2").expect("a place");
         (0..9).for_each(|slot| groups.push(many, slot));
         groups.push(one, 9);
-        groups.start_round();
+        groups.start_round(ROUND_WORK);
         assert_eq!(groups.pop(), Some((0, true)));
         groups.charge(many, ROUND_WORK / 4);
         assert_eq!(groups.pop(), Some((9, true)));
@@ -152,7 +166,7 @@ mod tests {
         assert_eq!(groups.work_left(many, false), 0);
         assert_eq!(groups.work_left(many, true), 1);
         assert!(groups.has_due());
-        groups.start_round();
+        groups.start_round(ROUND_WORK);
         let rest = std::iter::from_fn(|| pop(&mut groups));
         assert!(rest.eq([2, 3, 4, 5, 6, 7, 8, 0]));
         assert!(!groups.has_due());
@@ -174,7 +188,7 @@ mod tests {
             if round >= 4 {
                 groups.push(other, BUSY);
             }
-            groups.start_round();
+            groups.start_round(ROUND_WORK);
             let mut done = 0;
             let mut before = 0;
             while let Some(slot) = pop(&mut groups) {
