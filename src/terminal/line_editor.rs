@@ -15,12 +15,16 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
-use rustyline::{Behavior, ColorMode, CompletionType, Config, Context, ExternalPrinter, Helper};
+use rustyline::{
+    Behavior, Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, Event,
+    EventContext, EventHandler, ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, RepeatCount,
+};
 use signal_hook::consts::SIGCONT;
 use signal_hook::low_level::pipe;
 
 use crate::jobs::{PromptKind, TerminalEvent};
 use crate::logging::OPERATOR;
+use crate::protocol::MAX_LINE;
 use crate::terminal::completion::LineCompleter;
 use crate::terminal::history::{History, MAX_LINES};
 use crate::terminal::{TerminalOutput, mode};
@@ -94,6 +98,8 @@ impl LineEditor {
             kind: Cell::new(PromptKind::Command),
             is_empty: Cell::new(true),
         }));
+        let limit = EventHandler::Conditional(Box::new(LineLimit));
+        inner.bind_sequence(Event::Any, limit);
         start_redraw_thread(&output, inner.create_external_printer()?)?;
         start_resume_thread(&output)?;
         Ok(Self {
@@ -197,6 +203,25 @@ fn start_resume_thread(output: &TerminalOutput) -> io::Result<()> {
     };
     thread::Builder::new().name("resume".into()).spawn(body)?;
     Ok(())
+}
+
+/// Ignores the characters beyond the longest line that is read without the editor. No command
+/// is that long, and the editor draws the whole line again whenever it fills another row.
+struct LineLimit;
+
+impl ConditionalEventHandler for LineLimit {
+    fn handle(
+        &self,
+        event: &Event,
+        _: RepeatCount,
+        _: bool,
+        context: &EventContext<'_>,
+    ) -> Option<Cmd> {
+        let is_control = Modifiers::CTRL | Modifiers::ALT;
+        let is_text = matches!(event.get(0), Some(KeyEvent(KeyCode::Char(_), modifiers))
+            if !modifiers.intersects(is_control));
+        (is_text && context.line().len() >= MAX_LINE).then_some(Cmd::Noop)
+    }
 }
 
 /// The callbacks of the editor.

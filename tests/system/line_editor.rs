@@ -53,6 +53,24 @@ fn each_pasted_line_is_a_command() {
     assert_eq!(terminal.wait().1, 0);
 }
 
+/// Each row of a longer line is drawn again and again.
+#[test]
+fn a_pasted_line_that_is_too_long_is_cut_and_refused() {
+    let relay = relay(&[]);
+    let mut terminal = prompt(&relay);
+    terminal.expect("peerline> ");
+    for number in 0..40 {
+        let marker = format!("m{number:02}");
+        terminal.keys(&format!("{marker:x<100}"));
+        terminal.expect(&marker);
+    }
+    terminal.keys(&format!("{:x<96}END\r", ""));
+    let shown = terminal.expect("at most 1024 bytes");
+    assert!(!shown.contains("END"), "{shown}");
+    terminal.at_prompt("quit");
+    assert_eq!(terminal.wait().1, 0);
+}
+
 #[test]
 fn a_line_that_is_not_utf8_is_skipped() {
     let share = folder(&[("one", b"1\n")]);
