@@ -147,10 +147,12 @@ mod tests {
             for size in [5, PieceLayout::MIN_PIECE_SIZE + 1] {
                 let target = TargetFile::new(Arc::clone(&folder), OsStr::new(name), replace);
                 let (target, content) = (target.expect("opened").0, ContentInfo::new(size, None));
+                // Something is missing, as after a failed write.
+                let longer = ContentInfo::new(size + 1, None);
                 let committed = match size {
-                    5 => SmallFile::new(target, size).commit(&content),
+                    5 => SmallFile::new(target, size).commit(&longer),
                     _ => PartFile::open(target, &content, true)
-                        .map(|(mut file, _)| file.commit(&content).inspect_err(|_| file.remove()))
+                        .map(|(mut file, _)| file.commit(&longer).inspect_err(|_| file.remove()))
                         .expect("opened"),
                 };
                 let error = committed.expect_err("not everything was written");

@@ -143,6 +143,8 @@ impl TargetFile {
         from: &OsStr,
         content: &ContentInfo,
     ) -> io::Result<()> {
+        // Without what was not written, the file has another length.
+        self.folder.check_close(file)?;
         if !self.has(from, file)? {
             let text = "another program has moved, replaced or deleted its unfinished file";
             return Err(io::Error::other(text));
@@ -151,7 +153,6 @@ impl TargetFile {
             let text = "another program has changed the length of its unfinished file";
             return Err(io::Error::other(text));
         }
-        self.folder.check_close(file)?;
         self.set_attributes(file, content)?;
         let (folder, name) = (&self.folder, &self.name);
         let renamed = match self.replace {
