@@ -1,6 +1,7 @@
 //! The standard streams, unbuffered. They may be non-blocking, because another program
 //! shares them: then an operation waits until the stream is ready.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -33,6 +34,10 @@ impl Write for Stdout {
         })
     }
 
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
+        write_at_once(self, text)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -46,9 +51,19 @@ impl Write for Stderr {
         })
     }
 
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
+        write_at_once(self, text)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Writes a text by one call of the system, so that no line of the log comes in between if both go
+/// to the same file.
+pub(crate) fn write_at_once(out: &mut impl Write, text: fmt::Arguments<'_>) -> io::Result<()> {
+    out.write_all(text.to_string().as_bytes())
 }
 
 /// Major and minor number of /dev/null (null(4)).

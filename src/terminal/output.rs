@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::counted::Counted;
 use crate::logging::{AsyncLogWriter, LogBuffer, LogFormat, LogQueue};
-use crate::stdio::{Stderr, Stdout};
+use crate::stdio::{Stderr, Stdout, write_at_once};
 use crate::system_error::Reason;
 use crate::terminal::TerminalMode;
 
@@ -297,6 +297,10 @@ impl Write for StreamOutput {
             self.output.0.write(self.stream, bytes)?;
         }
         Ok(bytes.len())
+    }
+
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
+        write_at_once(self, text)
     }
 
     fn flush(&mut self) -> io::Result<()> {

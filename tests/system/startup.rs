@@ -1,9 +1,13 @@
 //! Start-up of the servers: the first line, and one error line with an exit code.
 
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::support::{ProgramOutput, Server, ask, folder, node, relay, run, without_epochs};
+use crate::support::{
+    DEADLINE, ProgramOutput, Server, ask, folder, node, relay, run, without_epochs,
+};
 
 const RELAY: &str = env!("CARGO_BIN_EXE_relay-server");
 const CLIENT: &str = env!("CARGO_BIN_EXE_peer-client");
@@ -230,4 +234,27 @@ fn a_relay_listens_on_several_addresses_with_one_port() {
     let registered = ask(other, b"REGISTER * 9\n");
     assert_eq!(without_epochs(&registered), "OK 60 127.0.0.1 9 0\n");
     assert_eq!(ask(relay.address(), b"LIST\n"), "NODES 1\n127.0.0.1 9\n");
+}
+
+#[test]
+fn the_first_lines_are_not_torn() {
+    // Each write to this socket is a datagram of its own.
+    let (stdout, receiver) = UnixDatagram::pair().expect("sockets");
+    receiver
+        .set_read_timeout(Some(DEADLINE))
+        .expect("the socket is open");
+    let mut relay = Command::new(RELAY)
+        .arg("0")
+        .stdout(OwnedFd::from(stdout))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let mut buffer = [0; 1024];
+    for begin in ["relay-server listening on ", "relay-server id "] {
+        let length = receiver.recv(&mut buffer).expect("a line");
+        let line = String::from_utf8_lossy(&buffer[..length]);
+        assert!(line.starts_with(begin) && line.ends_with('\n'), "{line:?}");
+    }
+    relay.kill().expect("the program runs");
+    relay.wait().expect("the program ends");
 }
