@@ -36,13 +36,23 @@ pub(super) fn copy(
     set_at_most(file, mode)
 }
 
-/// Those who may read a new file may execute it. A file system that does not store that
-/// leaves the file as it is.
+/// Those who may read a new file may execute it, as far as the umask allows that. A file
+/// system that does not store that leaves the file as it is.
 pub(super) fn make_executable(file: &File) -> io::Result<()> {
     let mode = file.metadata()?.mode() & 0o777;
-    let mode = mode | (mode & 0o444) >> 2;
+    // The umask alone is too little: the kernel ignores it where the folder has a default ACL.
+    let mode = mode | (mode & 0o444) >> 2 & !umask();
     let _ = file.set_permissions(Permissions::from_mode(mode));
     Ok(())
+}
+
+/// The permissions that the user takes from new files. If the kernel does not tell, those
+/// of all other people.
+fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    line.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok())
+        .unwrap_or(0o077)
 }
 
 /// Sets the permissions. A file system that cannot store them may leave fewer.
