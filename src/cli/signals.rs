@@ -39,8 +39,11 @@ const ENDING: [i32; 13] = [
     Signal::STKFLT.as_raw(),
 ];
 
-/// How long the loop may take to handle a signal, and a program to end after the second one.
-const SIGNAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the loop may take to handle a signal: a client writes parts of files to a disk that
+/// may be slow.
+const HANDLING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a program may take to end after the second signal.
+const ENDING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The signals that end a program. To be called before any of them is handled.
 pub(super) fn ending() -> Vec<i32> {
@@ -110,11 +113,11 @@ pub(super) fn end_if_blocked<M: Send + 'static>(
             for signal in arrived.forever() {
                 // A terminal that is closed sends SIGHUP more than once.
                 count += usize::from(matches!(signal, SIGINT | SIGQUIT | SIGTERM));
-                if program.answers_within(SIGNAL_TIMEOUT) {
+                if program.answers_within(HANDLING_TIMEOUT) {
                     if count < 2 {
                         continue;
                     }
-                    thread::sleep(SIGNAL_TIMEOUT);
+                    thread::sleep(ENDING_TIMEOUT);
                 }
                 terminal.apply();
                 process::exit(exit as i32);

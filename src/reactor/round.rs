@@ -63,7 +63,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         if std::mem::take(&mut self.is_signal_pending) {
             self.read_signals();
         }
-        // After the signals: who waits for the answer to a ping wants them handled.
+        // After the signals: a thread that pings the loop wants to know that they are handled.
         self.read_commands();
         if std::mem::take(&mut self.is_external_ready) {
             self.call_role(R::on_external_event);

@@ -38,7 +38,7 @@ struct Sample {
 }
 
 /// Size and mtime. Unlike the ctime they stay when the file is renamed, deleted or gets other
-/// permissions, which must not interrupt a transfer. But a program can set the mtime back.
+/// permissions, which should not interrupt a transfer. But a program can set the mtime back.
 #[derive(PartialEq, Eq, Debug)]
 struct ContentVersion {
     size: i64,

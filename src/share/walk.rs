@@ -66,12 +66,17 @@ impl WalkResult {
             folders.any(|folder| self.unread.contains(folder))
                 || (self.unread.contains("") && is_in_main(name))
         };
-        let unread = known.filter(|(name, _)| is_unread(name));
+        // A part of a folder may have been read.
+        let is_read = |name: &str| {
+            self.files
+                .binary_search_by(|file| (*file.0).cmp(name))
+                .is_ok()
+        };
+        let unread = known.filter(|(name, _)| is_unread(name) && !is_read(name));
         let unread = unread.map(|(name, identity)| (name.to_owned(), identity));
-        self.files.extend(unread.take(self.room));
-        // A part of a folder may have been read: those files are first.
+        let unread: Vec<_> = unread.take(self.room).collect();
+        self.files.extend(unread);
         self.files.sort_by(|a, b| a.0.cmp(&b.0));
-        self.files.dedup_by(|a, b| a.0 == b.0);
     }
 }
 
@@ -216,7 +221,7 @@ impl<'a> Walk<'a> {
             if !owner.is_some_and(|owner| Arc::ptr_eq(owner, folder.root)) {
                 continue;
             }
-            let Some((kind, stat)) = self.readable(&entries, &entry, &name) else {
+            let Some((kind, stat)) = self.readable(&entries, &entry, &name)? else {
                 continue;
             };
             if kind == FileType::Directory {
@@ -250,16 +255,17 @@ impl<'a> Walk<'a> {
         folder: &Dir,
         entry: &DirEntry,
         name: &str,
-    ) -> Option<(FileType, Option<Stat>)> {
-        match kind_and_stat(folder, entry) {
+    ) -> Result<Option<(FileType, Option<Stat>)>, OutOfResources> {
+        match kind_and_stat(folder, entry).map_err(io::Error::from) {
             Ok((_, Some(stat))) if !is_readable(folder, entry, &stat) => {
                 self.skip(name, NOT_READABLE);
-                None
+                Ok(None)
             }
-            Ok(found) => Some(found),
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_out_of_resources(&error) => Err(OutOfResources),
             Err(error) => {
-                self.skip_unread(name, &error.into());
-                None
+                self.skip_unread(name, &error);
+                Ok(None)
             }
         }
     }

@@ -9,8 +9,8 @@
 //! flows in RFC 8290 come before old ones: however many strangers work without pause, a request
 //! now and then waits for a few turns only.
 //!
-//! A connection has one turn in a round, but a long answer goes on in the same round until the
-//! address has used up its share.
+//! A connection has one turn in a round. An address with a long answer may have further ones, until
+//! it has used up its share.
 
 use std::collections::VecDeque;
 
@@ -59,7 +59,8 @@ impl AddressGroups {
         }
     }
 
-    /// The connection in this slot has had a turn, and is due for another one in the same round.
+    /// The connection in this slot has had a turn and is due for another one: in the same round,
+    /// unless its address waits for the next one already.
     pub(in crate::reactor) fn push_again(&mut self, id: GroupId, slot: usize) {
         let group = &mut self.groups[id as usize];
         group.due.push_back(slot as u32);

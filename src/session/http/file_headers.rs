@@ -80,7 +80,7 @@ impl FileHeaders {
         if let Some(modified) = modified {
             // Never later than the response (RFC 9110, 8.8.2.1). The conditions are compared with
             // the time of the file all the same: while that is in the future, a client that sends
-            // this date back gets the file again.
+            // this date back gets the file again, or 412 if it is in If-Unmodified-Since.
             let date = HttpDate::from(modified.min(now));
             let _ = write!(lines, "Last-Modified: {date}\r\n");
         }
