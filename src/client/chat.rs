@@ -182,7 +182,7 @@ impl Chat {
             }
             Some(SubscriptionEvent::Message(message)) => {
                 self.last_sender = Some((message.from, index));
-                if !self.on_message(user, &message) {
+                if !self.on_message(context.out, user, &message) {
                     return ReadNext::Close(CloseReason::Completed);
                 }
             }
@@ -194,7 +194,7 @@ impl Chat {
                 self.resend = Resend::At(context.now + SLOW_DOWN, text.into_owned());
             }
             Some(SubscriptionEvent::NotSent(_, code, text)) => {
-                return self.on_not_sent(user, code, text.into_owned());
+                return self.on_not_sent(context.out, user, code, text.into_owned());
             }
         }
         next
@@ -204,12 +204,17 @@ impl Chat {
         self.relays.iter().position(|relay| relay.index == index)
     }
 
-    /// Returns false if the message cannot be shown.
-    fn on_message(&mut self, user: &mut dyn User, message: &Delivery<'_>) -> bool {
+    /// Returns false if the message cannot be shown. No other one can, of any relay.
+    fn on_message(
+        &mut self,
+        out: &mut Output<Client>,
+        user: &mut dyn User,
+        message: &Delivery<'_>,
+    ) -> bool {
         let Err(error) = user.show(Listing::Message(message)) else {
             return true;
         };
-        self.is_closing = true;
+        self.close(out);
         user.on_event(UserEvent::NotShown(&error));
         self.result = self.result.max(TaskResult::StoreError);
         false
@@ -227,7 +232,13 @@ impl Chat {
         }
     }
 
-    fn on_not_sent(&mut self, user: &mut dyn User, code: ErrorCode, text: String) -> ReadNext {
+    fn on_not_sent(
+        &mut self,
+        out: &mut Output<Client>,
+        user: &mut dyn User,
+        code: ErrorCode,
+        text: String,
+    ) -> ReadNext {
         (self.resend, self.sent_to) = (Resend::NotNeeded, None);
         if let Some(message) = self.pending.take() {
             let failure = Failure::Error(code, text);
@@ -241,7 +252,7 @@ impl Chat {
             self.needs_prompt = true;
             return ReadNext::Line;
         }
-        self.is_closing = true;
+        self.close(out);
         ReadNext::Close(CloseReason::Completed)
     }
 
