@@ -8,7 +8,7 @@ mod lost_relay;
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
-use crate::client::chat_relay::ChatRelay;
+use crate::client::chat_relay::{ChatRelay, ChatRelayId};
 use crate::close_reason::CloseReason;
 use crate::jobs::{
     BLANKS, Failure, Listing, PeerSource, PromptKind, Query, TaskResult, User, UserEvent,
@@ -112,14 +112,19 @@ impl Chat {
         }
     }
 
-    /// Connects to these relays, at least one; each has its index.
+    /// Connects to these relays, at least one; each has its index. No other chat of the client
+    /// has this number.
     pub(super) fn start(
         &mut self,
         out: &mut Output<Client>,
+        number: u64,
         relays: Vec<(usize, PeerSource)>,
         seed: u64,
     ) {
-        let connect = |(index, source)| ChatRelay::connect(out, index, source, seed);
+        let connect = |(relay, source)| {
+            let chat = number;
+            ChatRelay::connect(out, ChatRelayId { chat, relay }, source, seed)
+        };
         self.relays = relays.into_iter().map(connect).collect();
     }
 
@@ -154,15 +159,15 @@ impl Chat {
         (result, std::mem::take(&mut self.needs_prompt))
     }
 
-    /// Reads input from the relay of this index.
+    /// Reads input from a relay.
     pub(super) fn on_input(
         &mut self,
         context: &mut Context<'_, Client>,
-        (index, conn): (usize, ConnId),
+        (id, conn): (ChatRelayId, ConnId),
         user: &mut dyn User,
         input: Input<'_>,
     ) -> ReadNext {
-        let position = self.position(index).filter(|_| !self.is_closing);
+        let position = self.position(id).filter(|_| !self.is_closing);
         let Some(position) = position else {
             return ReadNext::Close(CloseReason::Completed);
         };
@@ -181,7 +186,7 @@ impl Chat {
                 self.needs_prompt |= !self.send_pending(context.out) && is_first;
             }
             Some(SubscriptionEvent::Message(message)) => {
-                self.last_sender = Some((message.from, index));
+                self.last_sender = Some((message.from, id.relay));
                 if !self.on_message(context.out, user, &message) {
                     return ReadNext::Close(CloseReason::Completed);
                 }
@@ -200,8 +205,8 @@ impl Chat {
         next
     }
 
-    fn position(&self, index: usize) -> Option<usize> {
-        self.relays.iter().position(|relay| relay.index == index)
+    fn position(&self, id: ChatRelayId) -> Option<usize> {
+        self.relays.iter().position(|relay| relay.id == id)
     }
 
     /// Returns false if the message cannot be shown. No other one can, of any relay.
@@ -329,7 +334,7 @@ impl Chat {
             && self.sent_to.is_none()
         {
             let relay = &mut self.relays[position];
-            self.sent_to = Some(relay.index);
+            self.sent_to = Some(relay.id.relay);
             relay.subscription.send(out, *to, text.clone());
         }
         true
@@ -337,7 +342,7 @@ impl Chat {
 
     /// A relay that can pass on a message: the one of this index, or any.
     fn open_relay(&self, index: Option<usize>) -> Option<usize> {
-        let is_right = |relay: &ChatRelay| index.is_none_or(|index| index == relay.index);
+        let is_right = |relay: &ChatRelay| index.is_none_or(|index| index == relay.id.relay);
         let mut relays = self.relays.iter();
         relays.position(|relay| relay.is_open() && is_right(relay))
     }

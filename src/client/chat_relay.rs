@@ -9,9 +9,19 @@ use crate::protocol::ErrorCode;
 use crate::relay_link::{Backoff, MessageSubscription};
 use crate::role::Output;
 
+/// Names a relay of a chat. A connection that an earlier chat began may be made, or fail, while
+/// a later one goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChatRelayId {
+    /// The number of the chat.
+    pub(super) chat: u64,
+    /// The index of the relay.
+    pub(super) relay: usize,
+}
+
 /// A relay of a chat, and the connection that listens there.
 pub(super) struct ChatRelay {
-    pub(super) index: usize,
+    pub(super) id: ChatRelayId,
     pub(super) source: PeerSource,
     pub(super) subscription: MessageSubscription,
     /// Why the relay is about to close the connection, in its own words.
@@ -23,15 +33,15 @@ pub(super) struct ChatRelay {
 }
 
 impl ChatRelay {
-    /// The relay of this index. Connects to the first of its addresses.
+    /// The relay `id`. Connects to the first of its addresses.
     pub(super) fn connect(
         out: &mut Output<Client>,
-        index: usize,
+        id: ChatRelayId,
         source: PeerSource,
         seed: u64,
     ) -> Self {
         let relay = Self {
-            index,
+            id,
             backoff: Backoff::new(source.addresses.clone(), seed),
             source,
             subscription: MessageSubscription::new(None),
@@ -84,7 +94,7 @@ impl ChatRelay {
 
     fn connect_to(&self, out: &mut Output<Client>, address: Option<SocketAddr>) {
         if let Some(address) = address {
-            out.dial(address, ClientSession::MessageSubscription(self.index));
+            out.dial(address, ClientSession::MessageSubscription(self.id));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::client::chat::Chat;
+use crate::client::chat_relay::ChatRelayId;
 use crate::close_reason::CloseReason;
 use crate::jobs::{Failure, Job, TaskResult, UserEvent};
 use crate::role::Context;
@@ -35,20 +36,24 @@ impl Client {
             self.jobs.user().on_event(event);
             return self.on_result(context, TaskResult::Relay);
         }
-        self.chat.insert(chat).start(context.out, relays, self.seed);
+        self.chats += 1;
+        let (number, seed) = (self.chats, self.seed);
+        self.chat
+            .insert(chat)
+            .start(context.out, number, relays, seed);
     }
 
     /// A connection of the chat has closed.
     pub(super) fn on_chat_close(
         &mut self,
         context: &mut Context<'_, Self>,
-        relay: usize,
+        id: ChatRelayId,
         reason: &CloseReason,
     ) {
         let Some(chat) = &mut self.chat else {
             return;
         };
-        chat.on_close(context, self.jobs.user(), relay, reason);
+        chat.on_close(context, self.jobs.user(), id, reason);
         self.after_chat_event(context);
     }
 

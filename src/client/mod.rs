@@ -11,6 +11,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+pub use chat_relay::ChatRelayId;
 pub use client_message::ClientMessage;
 
 use crate::client::chat::Chat;
@@ -69,6 +70,8 @@ pub struct Client {
     /// The chat that is going on, and the one whose relay is being found.
     chat: Option<Box<Chat>>,
     next_chat: Option<Box<Chat>>,
+    /// The number of chats that were started.
+    chats: u64,
     /// Varies the pauses before a chat connects to its relay again.
     seed: u64,
     /// The line for which the user was prompted.
@@ -85,8 +88,8 @@ pub struct Client {
 pub enum ClientSession {
     /// For a job.
     Job(Box<JobConnection>),
-    /// For messages, from the relay of this index.
-    MessageSubscription(usize),
+    /// For the messages of a chat, from this relay.
+    MessageSubscription(ChatRelayId),
 }
 
 impl From<JobConnection> for ClientSession {
@@ -122,6 +125,7 @@ impl Client {
             choices: Choices::default(),
             chat: None,
             next_chat: None,
+            chats: 0,
             seed: 0,
             prompted: None,
             is_interactive: false,
@@ -295,11 +299,10 @@ impl Role for Client {
             self.take_finished_jobs(context);
             return next;
         }
-        let (Some(chat), ClientSession::MessageSubscription(relay)) = (&mut self.chat, session)
-        else {
+        let (Some(chat), ClientSession::MessageSubscription(id)) = (&mut self.chat, session) else {
             return ReadNext::Close(CloseReason::Completed);
         };
-        let next = chat.on_input(context, (*relay, conn), self.jobs.user(), input);
+        let next = chat.on_input(context, (*id, conn), self.jobs.user(), input);
         self.after_chat_event(context);
         next
     }
@@ -311,7 +314,7 @@ impl Role for Client {
     fn peer_tls(session: &ClientSession) -> PeerTls {
         match session {
             ClientSession::Job(connection) => connection.tls,
-            ClientSession::MessageSubscription(relay) => PeerTls::Configured(*relay),
+            ClientSession::MessageSubscription(id) => PeerTls::Configured(id.relay),
         }
     }
 
@@ -327,9 +330,7 @@ impl Role for Client {
                 self.jobs.on_close(&mut connector, *connection, reason);
                 self.take_finished_jobs(context);
             }
-            ClientSession::MessageSubscription(relay) => {
-                self.on_chat_close(context, relay, reason);
-            }
+            ClientSession::MessageSubscription(id) => self.on_chat_close(context, id, reason),
         }
     }
 

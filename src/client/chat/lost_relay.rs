@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::client::Client;
 use crate::client::chat::{Chat, Resend};
+use crate::client::chat_relay::ChatRelayId;
 use crate::close_reason::CloseReason;
 use crate::jobs::{Failure, TaskResult, User, UserEvent};
 use crate::protocol::ErrorCode;
@@ -16,10 +17,10 @@ impl Chat {
         &mut self,
         context: &mut Context<'_, Client>,
         user: &mut dyn User,
-        index: usize,
+        id: ChatRelayId,
         reason: &CloseReason,
     ) {
-        let Some(position) = self.position(index) else {
+        let Some(position) = self.position(id) else {
             return;
         };
         let relay = &mut self.relays[position];
@@ -49,7 +50,7 @@ impl Chat {
 
     /// Whether no other relay can pass on the pending message.
     fn is_needed(&self, position: usize) -> bool {
-        let index = Some(self.relays[position].index);
+        let index = Some(self.relays[position].id.relay);
         let relay = self.pending.as_ref().and_then(|message| message.relay);
         let mut others = (0..self.relays.len()).filter(|other| *other != position);
         let has_other = others.any(|other| self.relays[other].next_deadline().is_none());
