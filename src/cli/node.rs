@@ -194,6 +194,10 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         share,
         command: _command,
     } = prepare(&args, network, on_event, user, command)?;
+    // As long as this takes, signals end the program at once.
+    let announcement =
+        args.announce
+            .announce(ServiceKind::Node, &addresses, id.map(|id| id.key))?;
     stop_on_signals(&mut reactor, &signals)?;
     is_starting.store(false, Ordering::SeqCst);
     print_addresses(&output, &addresses, &share);
@@ -208,12 +212,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         .then(|| prompt::start(requests, reactor.handle(), &output, settings))
         .transpose()
         .map_err(StartupError::system("cannot start the console"))?;
-    run_server(
-        reactor,
-        manager,
-        args.announce
-            .announce(ServiceKind::Node, &addresses, id.map(|id| id.key))?,
-    )
+    run_server(reactor, manager, announcement)
 }
 
 fn prompt_settings(args: &NodeArgs, survives_hangup: bool) -> PromptSettings {
