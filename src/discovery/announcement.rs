@@ -9,7 +9,7 @@ use std::time::Duration;
 use log::{info, warn};
 use mdns_sd::{DaemonEvent, IfKind, IfPredicate, Receiver, ServiceDaemon, ServiceInfo};
 
-use crate::discovery::mdns_daemon::{FloodPauses, Interruption, MdnsDaemon, Purpose};
+use crate::discovery::mdns_daemon::{FloodBackoff, MdnsDaemon, Purpose, ReceiveError};
 use crate::discovery::network_interface::NetworkInterface;
 use crate::discovery::service::{ID, ServiceKind, VERSION};
 use crate::escaped::Escaped;
@@ -48,6 +48,17 @@ struct State {
     is_over: bool,
 }
 
+impl State {
+    /// Keeps the daemon that announces the server from now on. Returns whether one is wanted: the
+    /// announcement may have ended while it started.
+    fn set_daemon(&mut self, daemon: &MdnsDaemon) -> bool {
+        if !self.is_over {
+            self.daemon = Some(daemon.library().clone());
+        }
+        !self.is_over
+    }
+}
+
 impl LocalService {
     /// Announces the server from a thread of its own.
     ///
@@ -56,7 +67,11 @@ impl LocalService {
     pub fn announce(self) -> io::Result<Announcement> {
         let info = self.info().map_err(io::Error::other)?;
         let state = Arc::new(Mutex::new(State::default()));
-        let first = self.start(Purpose::Announce, &info, &state)?;
+        let first = self.start(Purpose::Announce, &info)?;
+        lock(&state).set_daemon(&first.0);
+        if let Some(error) = first.0.filter_error() {
+            warn!(target: OPERATOR, "mDNS: no limit on what its thread reads: {error}");
+        }
         let announcement = Announcement(Arc::clone(&state));
         let body = move || self.announce_until_over(&info, &state, first);
         let name = thread::Builder::new().name("announcement".into());
@@ -65,13 +80,8 @@ impl LocalService {
     }
 
     /// Starts a daemon that announces the server.
-    fn start(
-        &self,
-        purpose: Purpose,
-        info: &ServiceInfo,
-        state: &Mutex<State>,
-    ) -> io::Result<Daemon> {
-        let daemon = MdnsDaemon::start(purpose)?;
+    fn start(&self, purpose: Purpose, info: &ServiceInfo) -> io::Result<Daemon> {
+        let daemon = MdnsDaemon::start(purpose, None)?;
         let library = daemon.library();
         let start = || {
             library.disable_interface(IfKind::All)?;
@@ -81,47 +91,47 @@ impl LocalService {
             Ok(events)
         };
         let events = start().map_err(|error: mdns_sd::Error| io::Error::other(error))?;
-        lock(state).daemon = Some(library.clone());
         Ok((daemon, events))
     }
 
     /// Replaces the daemon if somebody fills its memory while it looks for a name: the next one
-    /// reads no responses.
+    /// reads no responses. Also replaces one that has run long enough.
     fn announce_until_over(&self, info: &ServiceInfo, state: &Mutex<State>, first: Daemon) {
-        let mut pauses = FloodPauses::new();
-        let mut current = first;
-        loop {
-            let (mut daemon, events) = current;
-            let reason = log_names(&mut daemon, &events);
+        let mut backoff = FloodBackoff::new();
+        let mut current = Some(first);
+        while let Some((mut daemon, events)) = current {
+            let flood = log_names(&mut daemon, &events);
             drop(daemon);
             if lock(state).is_over {
                 return;
             }
-            pauses.pause(|pause| {
-                let pause = pause.as_secs();
-                warn!(
-                    "mDNS: {reason} from the network; the server is announced again in {pause} s, \
-                     and not found until then"
-                );
-            });
-            match self.start_again(info, state, &mut pauses) {
-                Some(daemon) => current = daemon,
-                None => return,
+            let mut purpose = Purpose::Announce;
+            if let Some(reason) = flood {
+                purpose = Purpose::AnnounceUnchecked;
+                backoff.pause(|pause| {
+                    let pause = pause.as_secs();
+                    warn!(
+                        "mDNS: {reason} from the network; the server is announced again in \
+                         {pause} s, and not found until then"
+                    );
+                });
             }
+            current = self.start_again(purpose, info, state, &mut backoff);
         }
     }
 
     /// None if the announcement is over.
     fn start_again(
         &self,
+        purpose: Purpose,
         info: &ServiceInfo,
         state: &Mutex<State>,
-        pauses: &mut FloodPauses,
+        backoff: &mut FloodBackoff,
     ) -> Option<Daemon> {
         while !lock(state).is_over {
-            match self.start(Purpose::AnnounceUnchecked, info, state) {
-                Ok(daemon) => return Some(daemon),
-                Err(error) => pauses.pause(|pause| {
+            match self.start(purpose, info) {
+                Ok(daemon) => return lock(state).set_daemon(&daemon.0).then_some(daemon),
+                Err(error) => backoff.pause(|pause| {
                     let pause = pause.as_secs();
                     let text = "not announced on the network";
                     warn!(target: OPERATOR, "{text}: {error}; tried again in {pause} s");
@@ -199,9 +209,9 @@ fn is_announced(
     (is_chosen || chosen.is_empty()) && listen.iter().any(accepts)
 }
 
-/// Logs the name, which is another one than intended if a server has that already. Returns why
-/// the daemon must be replaced.
-fn log_names(daemon: &mut MdnsDaemon, events: &Receiver<DaemonEvent>) -> &'static str {
+/// Logs the name, which is another one than intended if a server has that already. Returns when
+/// the daemon must be replaced, with the kind of flood if there is one.
+fn log_names(daemon: &mut MdnsDaemon, events: &Receiver<DaemonEvent>) -> Option<&'static str> {
     let mut last = String::new();
     loop {
         match daemon.receive(events, None) {
@@ -209,9 +219,9 @@ fn log_names(daemon: &mut MdnsDaemon, events: &Receiver<DaemonEvent>) -> &'stati
                 info!(target: OPERATOR, "announced on the network as {}", Escaped(name.as_bytes()));
                 last = name;
             }
-            Ok(_) | Err(Interruption::Timeout) => {}
-            Err(Interruption::Flood(reason)) => return reason,
-            Err(Interruption::Expired) => return "too many records",
+            Ok(_) | Err(ReceiveError::Timeout) => {}
+            Err(ReceiveError::Flood(reason)) => return Some(reason),
+            Err(ReceiveError::Expired) => return None,
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Finds the servers that announce themselves on the network.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io;
 use std::time::{Duration, Instant};
 
 use log::warn;
 use mdns_sd::{Receiver, ServiceEvent};
 
-use crate::discovery::mdns_daemon::{FloodPauses, Interruption, MdnsDaemon, Purpose};
+use crate::discovery::mdns_daemon::{FloodBackoff, MdnsDaemon, Purpose, ReceiveError};
 use crate::discovery::service::{FoundService, ServiceIdentity, ServiceKind};
 
 /// How long others may take to answer after the first one: each waits up to 120 ms, so that not
@@ -34,7 +35,7 @@ pub fn browse(
     let mut found: Vec<_> = found.collect();
     // What was found before a flood stays found.
     while Instant::now() < deadline {
-        if look(&mut found, deadline, max, &is_wanted)? == Look::Complete {
+        if browse_once(&mut found, deadline, max, &is_wanted)? == BrowseResult::Complete {
             break;
         }
     }
@@ -46,34 +47,35 @@ pub fn browse(
     Ok(found.collect())
 }
 
-/// How a look for servers has ended.
+/// How a search for servers has ended.
 #[derive(PartialEq, Eq)]
-enum Look {
+enum BrowseResult {
     Complete,
-    /// Somebody sends too much to look further with this daemon.
+    /// Somebody sends too much to search further with this daemon.
     Flooded,
 }
 
-/// Looks for servers of the first of these kinds of which there are any.
-fn look(
+/// Searches, with one daemon, for servers of the first of these kinds of which there are any.
+fn browse_once(
     kinds: &mut [(ServiceKind, FoundServices)],
     deadline: Instant,
     max: usize,
     is_wanted: impl Fn(&FoundService) -> bool,
-) -> io::Result<Look> {
-    let mut daemon = MdnsDaemon::start(Purpose::Browse)?;
+) -> io::Result<BrowseResult> {
+    let mut daemon = MdnsDaemon::start(Purpose::Browse, Some(deadline))?;
     // All kinds are queried at once; the answers wait.
     let answers = kinds.iter().map(|(kind, _)| answers(&daemon, *kind));
     let answers = answers.collect::<io::Result<Vec<_>>>()?;
     for ((_, found), answers) in kinds.iter_mut().zip(&answers) {
-        if found.collect(&mut daemon, answers, deadline, max, &is_wanted) == Look::Flooded {
-            return Ok(Look::Flooded);
+        let result = found.collect(&mut daemon, answers, deadline, max, &is_wanted);
+        if result == BrowseResult::Flooded {
+            return Ok(result);
         }
         if !found.0.is_empty() {
             break;
         }
     }
-    Ok(Look::Complete)
+    Ok(BrowseResult::Complete)
 }
 
 fn answers(daemon: &MdnsDaemon, kind: ServiceKind) -> io::Result<Receiver<ServiceEvent>> {
@@ -82,15 +84,21 @@ fn answers(daemon: &MdnsDaemon, kind: ServiceKind) -> io::Result<Receiver<Servic
 }
 
 /// Calls `on_found` for each server of this kind that is announced from now on, or is there
-/// already; again and again for the same one. Returns only after an error.
+/// already; again and again for the same one. Returns only if it cannot start.
 ///
 /// # Errors
-/// The system refuses a thread or a socket.
+/// The system refuses a thread or a descriptor.
 pub fn follow(kind: ServiceKind, mut on_found: impl FnMut(FoundService)) -> io::Result<()> {
-    let mut pauses = FloodPauses::new();
+    let mut backoff = FloodBackoff::new();
+    let mut pause_after = |error: &dyn Display| {
+        backoff.pause(|pause| {
+            let pause = pause.as_secs();
+            warn!("mDNS: {error}; looks for relays again in {pause} s");
+        });
+    };
+    let mut current = start_following(kind)?;
     loop {
-        let mut daemon = MdnsDaemon::start(Purpose::Browse)?;
-        let answers = answers(&daemon, kind)?;
+        let (mut daemon, answers) = current;
         let reason = loop {
             match daemon.receive(&answers, None) {
                 Ok(ServiceEvent::ServiceResolved(service)) => {
@@ -103,13 +111,23 @@ pub fn follow(kind: ServiceKind, mut on_found: impl FnMut(FoundService)) -> io::
             }
         };
         drop(daemon);
-        if let Interruption::Flood(reason) = reason {
-            pauses.pause(|pause| {
-                let pause = pause.as_secs();
-                warn!("mDNS: {reason} from the network; looks for relays again in {pause} s");
-            });
+        if let ReceiveError::Flood(reason) = reason {
+            pause_after(&format_args!("{reason} from the network"));
         }
+        // What the system refuses now, it may allow later.
+        current = loop {
+            match start_following(kind) {
+                Ok(started) => break started,
+                Err(error) => pause_after(&error),
+            }
+        };
     }
+}
+
+fn start_following(kind: ServiceKind) -> io::Result<(MdnsDaemon, Receiver<ServiceEvent>)> {
+    let daemon = MdnsDaemon::start(Purpose::Browse, None)?;
+    let answers = answers(&daemon, kind)?;
+    Ok((daemon, answers))
 }
 
 /// The servers that were found, by who they claim to be and the host in their records: a forged
@@ -126,7 +144,7 @@ impl FoundServices {
         mut deadline: Instant,
         max: usize,
         is_wanted: impl Fn(&FoundService) -> bool,
-    ) -> Look {
+    ) -> BrowseResult {
         for _ in 0..MAX_ANSWERS {
             match daemon.receive(answers, Some(deadline)) {
                 Ok(event) => {
@@ -134,11 +152,13 @@ impl FoundServices {
                         deadline = deadline.min(Instant::now() + ANSWER_SPREAD);
                     }
                 }
-                Err(Interruption::Timeout) => break,
-                Err(Interruption::Flood(_) | Interruption::Expired) => return Look::Flooded,
+                Err(ReceiveError::Timeout) => break,
+                Err(ReceiveError::Flood(_) | ReceiveError::Expired) => {
+                    return BrowseResult::Flooded;
+                }
             }
         }
-        Look::Complete
+        BrowseResult::Complete
     }
 
     /// Returns whether a server `is_wanted` that there is room for.

@@ -1,33 +1,32 @@
 //! A daemon of mDNS whose memory has a limit. The library stores every record that anybody sends
-//! it, without a limit of its own. So the thread that waits for its events also looks at the
-//! number of records, again and again, and gives the daemon up when there are too many.
+//! it, without a limit of its own. So the thread that waits for its events also checks the number
+//! of records, again and again, and gives the daemon up when there are too many.
 
 use std::io::{self, ErrorKind};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use log::warn;
 use mdns_sd::{Metrics, Receiver, RecvTimeoutError, ServiceDaemon};
 
 use crate::discovery::mdns_sockets::{Accepted, MdnsSockets};
-use crate::logging::OPERATOR;
 
 /// The most records that a daemon may store. A server has about six.
 const MAX_RECORDS: u64 = 10_000;
 /// The most deadlines of records, of 16 bytes each: a record has two for each time that it came.
 const MAX_TIMERS: u64 = 1_000_000;
-/// The records of all looks together, after which a daemon is replaced: the library keeps the
-/// names of records that have expired. No record expires within less than a second, so that at
-/// most a third as many names are kept.
-const MAX_RECORDS_SEEN: u64 = 400_000;
+/// The sum of the record counts of all checks, after which a daemon is replaced: the library keeps
+/// the names of records that have expired. No record expires within less than a second, so that
+/// at most a third as many names are kept. Only the sum bounds them: records that replace expired
+/// ones do not change the count.
+const MAX_RECORD_SUM: u64 = 400_000;
 
-/// How often to look.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// How often to check.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long the daemon may take to answer. It does not answer while datagrams keep it busy.
 const ANSWER_TIME: Duration = Duration::from_millis(250);
-/// How often to look, as long, for the sockets of a daemon that starts.
-const START_LOOKS: usize = 20;
+/// How often to check, as long, for the sockets of a daemon that starts.
+const START_CHECKS: usize = 20;
 /// How long it may take for the datagrams that wait when its sockets take no further ones.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
@@ -48,7 +47,7 @@ pub(super) enum Purpose {
 
 /// Why there is no event.
 #[derive(Debug)]
-pub(super) enum Interruption {
+pub(super) enum ReceiveError {
     /// None has come in time.
     Timeout,
     /// The daemon must be replaced, because somebody fills its memory; and how.
@@ -60,37 +59,36 @@ pub(super) enum Interruption {
 /// A daemon, until this is dropped.
 pub(super) struct MdnsDaemon {
     library: ServiceDaemon,
-    /// None if the system does not lend them.
-    sockets: Option<MdnsSockets>,
+    /// An error if they cannot be duplicated.
+    sockets: io::Result<MdnsSockets>,
     purpose: Purpose,
     accepted: Accepted,
-    next_look: Instant,
-    records_seen: u64,
+    next_check: Instant,
+    record_sum: u64,
 }
 
 impl MdnsDaemon {
+    /// Starts a daemon. Waits for its sockets at most until the deadline.
+    ///
     /// # Errors
-    /// The system refuses a thread or a socket.
-    pub(super) fn start(purpose: Purpose) -> io::Result<Self> {
+    /// The system refuses a thread or a descriptor.
+    pub(super) fn start(purpose: Purpose, deadline: Option<Instant>) -> io::Result<Self> {
         // One at a time: the sockets that are new are those of this one.
         static STARTING: Mutex<()> = Mutex::new(());
         let _guard = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         let others = MdnsSockets::of_process();
         let library = ServiceDaemon::new().map_err(io::Error::other)?;
-        let sockets = others.and_then(|others| new_sockets(&library, &others));
-        if let (Err(error), Purpose::Announce) = (&sockets, purpose) {
-            warn!(target: OPERATOR, "mDNS: no limit on what its thread reads: {error}");
-        }
+        let sockets = others.and_then(|others| new_sockets(&library, &others, deadline));
         let mut daemon = Self {
             library,
-            sockets: sockets.ok(),
+            sockets,
             purpose,
             accepted: Accepted::All,
-            next_look: Instant::now() + LOOK_INTERVAL,
-            records_seen: 0,
+            next_check: Instant::now() + CHECK_INTERVAL,
+            record_sum: 0,
         };
         if purpose == Purpose::AnnounceUnchecked {
-            daemon.accept(Accepted::Queries);
+            daemon.set_filter(Accepted::Queries);
         }
         Ok(daemon)
     }
@@ -98,6 +96,11 @@ impl MdnsDaemon {
     /// The daemon of the library.
     pub(super) fn library(&self) -> &ServiceDaemon {
         &self.library
+    }
+
+    /// Why there is no limit on what the daemon reads, if there is none.
+    pub(super) fn filter_error(&self) -> Option<&io::Error> {
+        self.sockets.as_ref().err()
     }
 
     /// The next event, until the deadline.
@@ -108,32 +111,32 @@ impl MdnsDaemon {
         &mut self,
         events: &Receiver<T>,
         deadline: Option<Instant>,
-    ) -> Result<T, Interruption> {
+    ) -> Result<T, ReceiveError> {
         loop {
-            if Instant::now() >= self.next_look {
-                self.look()?;
-                self.next_look = Instant::now() + LOOK_INTERVAL;
+            if Instant::now() >= self.next_check {
+                self.check_metrics(deadline)?;
+                self.next_check = Instant::now() + CHECK_INTERVAL;
             }
-            let until = deadline.map_or(self.next_look, |end| end.min(self.next_look));
-            match events.recv_deadline(until) {
+            match events.recv_deadline(earliest(self.next_check, deadline)) {
                 Ok(event) => return Ok(event),
                 // The library ends the queue of events that is full.
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Interruption::Flood("too many servers at once"));
+                    return Err(ReceiveError::Flood("too many servers at once"));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Err(Interruption::Timeout);
+            if has_passed(deadline) {
+                return Err(ReceiveError::Timeout);
             }
         }
     }
 
-    /// Looks at what the daemon has stored.
-    fn look(&mut self) -> Result<(), Interruption> {
-        let metrics = self
-            .metrics()
-            .ok_or(Interruption::Flood("too many datagrams"))?;
+    /// Checks how much the daemon has stored.
+    fn check_metrics(&mut self, deadline: Option<Instant>) -> Result<(), ReceiveError> {
+        let metrics = self.metrics(deadline).ok_or(match has_passed(deadline) {
+            true => ReceiveError::Timeout,
+            false => ReceiveError::Flood("too many datagrams"),
+        })?;
         let count = |name: &str| {
             let count = metrics.get(name).copied().unwrap_or_default();
             u64::try_from(count).unwrap_or_default()
@@ -141,45 +144,55 @@ impl MdnsDaemon {
         let kinds = ["ptr", "srv", "txt", "addr", "nsec", "subtype"];
         let records = kinds.map(|kind| count(&format!("cached-{kind}")));
         let records: u64 = records.iter().sum();
-        self.records_seen += records;
+        self.record_sum += records;
         if records > MAX_RECORDS || count("timer") > MAX_TIMERS {
-            return Err(Interruption::Flood("too many records"));
+            return Err(ReceiveError::Flood("too many records"));
         }
-        if self.records_seen > MAX_RECORDS_SEEN {
-            return Err(Interruption::Expired);
+        if self.record_sum > MAX_RECORD_SUM {
+            return Err(ReceiveError::Expired);
         }
         let reads_responses = match self.purpose {
             Purpose::Announce => count("dns-registry-probe") > 0,
             Purpose::AnnounceUnchecked => false,
             Purpose::Browse => true,
         };
-        self.accept(match reads_responses {
+        self.set_filter(match reads_responses {
             true => Accepted::All,
             false => Accepted::Queries,
         });
         Ok(())
     }
 
-    /// None if the daemon cannot be made to answer.
-    fn metrics(&mut self) -> Option<Metrics> {
+    /// None if the daemon cannot be made to answer until the deadline.
+    fn metrics(&mut self, deadline: Option<Instant>) -> Option<Metrics> {
         let answer = self.library.get_metrics().ok()?;
-        match answer.recv_timeout(ANSWER_TIME) {
+        match answer.recv_deadline(earliest(Instant::now() + ANSWER_TIME, deadline)) {
             Ok(metrics) => Some(metrics),
             // Perhaps the machine is slow; otherwise, it has stored much meanwhile.
             Err(RecvTimeoutError::Timeout) => {
-                self.accept(Accepted::Nothing);
-                answer.recv_timeout(DRAIN_TIME).ok()
+                self.set_filter(Accepted::Nothing);
+                let drain_end = earliest(Instant::now() + DRAIN_TIME, deadline);
+                // Without a filter, it does not read the command to end either: if it were
+                // replaced now, two daemons would store all that arrives.
+                let until = match self.accepted {
+                    Accepted::Nothing => Some(drain_end),
+                    Accepted::All | Accepted::Queries => deadline,
+                };
+                match until {
+                    Some(until) => answer.recv_deadline(until).ok(),
+                    None => answer.recv().ok(),
+                }
             }
             Err(RecvTimeoutError::Disconnected) => None,
         }
     }
 
-    fn accept(&mut self, accepted: Accepted) {
+    fn set_filter(&mut self, accepted: Accepted) {
         if accepted == self.accepted {
             return;
         }
-        if let Some(sockets) = &self.sockets
-            && sockets.accept(accepted).is_ok()
+        if let Ok(sockets) = &self.sockets
+            && sockets.set_filter(accepted).is_ok()
         {
             self.accepted = accepted;
         }
@@ -189,33 +202,61 @@ impl MdnsDaemon {
 impl Drop for MdnsDaemon {
     /// Its thread ends by itself: at once, because nothing keeps it busy.
     fn drop(&mut self) {
-        self.accept(Accepted::Nothing);
+        self.set_filter(Accepted::Nothing);
         let _ = self.library.shutdown();
     }
 }
 
-/// The sockets of a daemon that has just been started.
-fn new_sockets(library: &ServiceDaemon, others: &MdnsSockets) -> io::Result<MdnsSockets> {
+/// This time, or the deadline if that is earlier.
+fn earliest(time: Instant, deadline: Option<Instant>) -> Instant {
+    deadline.map_or(time, |deadline| deadline.min(time))
+}
+
+fn has_passed(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
+}
+
+/// The sockets of a daemon that has just been started: those that are new. A socket that other
+/// code of this process binds to the port of mDNS meanwhile would be taken for one of them.
+fn new_sockets(
+    library: &ServiceDaemon,
+    others: &MdnsSockets,
+    deadline: Option<Instant>,
+) -> io::Result<MdnsSockets> {
     let answer = library.get_metrics().map_err(io::Error::other)?;
-    for _ in 0..START_LOOKS {
-        // Its thread opens the sockets first. It does not answer if they are flooded already.
-        let is_started = answer.recv_timeout(ANSWER_TIME).is_ok();
+    let mut last = None;
+    for _ in 0..START_CHECKS {
+        // Its thread opens the sockets first, one after the other. It does not answer if they
+        // are flooded already; then all are there if no further one has come meanwhile.
+        let result = answer.recv_deadline(earliest(Instant::now() + ANSWER_TIME, deadline));
         let sockets = MdnsSockets::of_process()?.without(others);
-        if is_started || !sockets.is_empty() {
+        match result {
+            Ok(_) if sockets.is_empty() => {
+                return Err(io::Error::other("no socket at UDP port 5353"));
+            }
+            Ok(_) => return Ok(sockets),
+            Err(RecvTimeoutError::Disconnected) => return Err(ErrorKind::BrokenPipe.into()),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if !sockets.is_empty() && last.as_ref() == Some(&sockets) {
             return Ok(sockets);
         }
+        if has_passed(deadline) {
+            break;
+        }
+        last = Some(sockets);
     }
     Err(ErrorKind::TimedOut.into())
 }
 
 /// The pauses after floods: longer and longer ones as long as they go on.
-pub(super) struct FloodPauses {
+pub(super) struct FloodBackoff {
     next: Duration,
     /// When the last pause has ended.
     resumed: Instant,
 }
 
-impl FloodPauses {
+impl FloodBackoff {
     pub(super) fn new() -> Self {
         Self {
             next: FIRST_PAUSE,

@@ -5,7 +5,8 @@
 //! then: a duplicate of a socket shares its filter.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::{fs, io};
 
 use mdns_sd::MDNS_PORT;
 use rustix::io::Errno;
@@ -33,7 +34,8 @@ pub(super) enum Accepted {
 pub(super) struct MdnsSockets(BTreeMap<u64, Socket>);
 
 impl MdnsSockets {
-    /// All of this process, of any daemon.
+    /// All of this process, of any daemon. Each socket of the process is duplicated for an
+    /// instant.
     ///
     /// # Errors
     /// The system does not allow to duplicate a descriptor.
@@ -43,6 +45,10 @@ impl MdnsSockets {
         let (mut number, mut unused) = (0, 0);
         // The system gives the lowest number that is not in use, so that new ones are no further.
         while unused < MAX_UNUSED {
+            if is_other_than_socket(number) {
+                (number, unused) = (number + 1, 0);
+                continue;
+            }
             match pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) {
                 Ok(descriptor) => {
                     unused = 0;
@@ -75,12 +81,26 @@ impl MdnsSockets {
     ///
     /// # Errors
     /// The system has no memory for a filter.
-    pub(super) fn accept(&self, accepted: Accepted) -> io::Result<()> {
+    pub(super) fn set_filter(&self, accepted: Accepted) -> io::Result<()> {
         let program = program(accepted);
         self.0
             .values()
             .try_for_each(|socket| socket.attach_filter(&program))
     }
+}
+
+impl PartialEq for MdnsSockets {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.keys().eq(other.0.keys())
+    }
+}
+
+/// Whether it is certain that a descriptor is not a socket. A duplicate of another one could have
+/// effects: to close that of a file releases locks of this process.
+fn is_other_than_socket(number: i32) -> bool {
+    // Unlike its metadata, its name does not depend on a file system that may not answer.
+    let name = fs::read_link(format!("/proc/self/fd/{number}"));
+    name.is_ok_and(|name| !name.as_os_str().as_bytes().starts_with(b"socket:"))
 }
 
 fn is_of_mdns(socket: &Socket) -> bool {
@@ -115,32 +135,38 @@ fn program(accepted: Accepted) -> Vec<SockFilter> {
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
+    use std::time::Duration;
 
     use super::*;
 
-    /// The first bytes of the datagrams that a socket with this filter takes.
-    fn taken(accepted: Accepted) -> Vec<u8> {
+    /// Sends a query, a response and a short datagram to a socket with this filter, which takes
+    /// those with these first bytes.
+    fn assert_taken(accepted: Accepted, first_bytes: &[u8]) {
         let receiver = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-        receiver.set_nonblocking(true).expect("a socket");
         let socket = receiver.try_clone().expect("a socket").into();
         let sockets = MdnsSockets([(0, socket)].into());
-        sockets.accept(accepted).expect("a filter");
+        sockets.set_filter(accepted).expect("a filter");
         let to = receiver.local_addr().expect("an address");
         let sender = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let [query, response, short] = [&[1, 1, 0, 0][..], &[2, 2, 0x84, 0], &[3]];
         for datagram in [query, response, short] {
             sender.send_to(datagram, to).expect("it is sent");
         }
-        // On loopback, what was sent has arrived.
         let mut buffer = [0; 9];
-        let datagrams = std::iter::from_fn(|| receiver.recv(&mut buffer).ok().map(|_| buffer[0]));
-        datagrams.collect()
+        let mut receive = |time| {
+            receiver.set_read_timeout(Some(time)).expect("a socket");
+            receiver.recv(&mut buffer).ok().map(|_| buffer[0])
+        };
+        for first in first_bytes {
+            assert_eq!(receive(Duration::from_secs(10)), Some(*first));
+        }
+        assert_eq!(receive(Duration::from_millis(100)), None);
     }
 
     #[test]
     fn a_filter_takes_what_it_is_meant_to() {
-        assert_eq!(taken(Accepted::All), [1, 2, 3]);
-        assert_eq!(taken(Accepted::Queries), [1]);
-        assert_eq!(taken(Accepted::Nothing), [0; 0]);
+        assert_taken(Accepted::All, &[1, 2, 3]);
+        assert_taken(Accepted::Queries, &[1]);
+        assert_taken(Accepted::Nothing, &[]);
     }
 }

@@ -4,6 +4,8 @@
 
 use std::process::Stdio;
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
 use crate::support::namespaces::Machine;
 use crate::support::{RunningProgram, Server, folder, is_missing, run};
 
@@ -84,6 +86,17 @@ fn a_node_that_is_flooded_with_records_finds_relays_again_afterwards() {
     let stranger = flood(&there, "10.9.0.1", "10000000");
     node.log_until("mDNS: too many ");
     drop(stranger);
+    // The first attempt afterwards fails: there is no descriptor for it.
+    let limit = getrlimit(Resource::Nofile);
+    let few = Rlimit {
+        current: Some(3),
+        ..limit
+    };
+    let pid = i32::try_from(node.pid()).ok().and_then(Pid::from_raw);
+    let set_limit = |limit| prlimit(pid, Resource::Nofile, limit).expect("the limit is set");
+    set_limit(few);
+    node.log_until("Too many open files");
+    set_limit(limit);
     let second = announced_relay(&there);
     second.log_until(" registered by ");
 }
