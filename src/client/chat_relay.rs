@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::client::{Client, ClientSession};
-use crate::jobs::PeerSource;
+use crate::jobs::{Failure, PeerSource};
 use crate::protocol::ErrorCode;
 use crate::relay_link::{Backoff, MessageSubscription};
 use crate::role::Output;
@@ -28,6 +28,8 @@ pub(super) struct ChatRelay {
     pub(super) refusal: Option<(ErrorCode, String)>,
     /// Whether messages arrive from it, or did.
     pub(super) has_listened: bool,
+    /// Why no messages arrive now, as the user was told.
+    reported: Option<String>,
     open_since: Option<Instant>,
     backoff: Backoff,
 }
@@ -47,6 +49,7 @@ impl ChatRelay {
             subscription: MessageSubscription::new(None),
             refusal: None,
             has_listened: false,
+            reported: None,
             open_since: None,
         };
         relay.connect_to(out, relay.backoff.address());
@@ -61,6 +64,7 @@ impl ChatRelay {
     /// Messages arrive from now on.
     pub(super) fn on_open(&mut self, now: Instant) {
         self.has_listened = true;
+        self.reported = None;
         self.open_since = Some(now);
     }
 
@@ -79,6 +83,14 @@ impl ChatRelay {
         self.subscription = MessageSubscription::new(None);
         self.backoff.on_end(self.open_since.take(), now);
         self.backoff.retry(now);
+    }
+
+    /// Whether the user does not know yet that no messages arrive for this reason.
+    pub(super) fn must_report(&mut self, failure: &Failure<'_>) -> bool {
+        let text = Some(failure.to_string());
+        let is_new = self.reported != text;
+        self.reported = text;
+        is_new
     }
 
     /// When the next connection is due; none while there is one.

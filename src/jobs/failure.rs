@@ -63,6 +63,27 @@ impl Failure<'_> {
         }
     }
 
+    /// Whether the other side refuses us, or we refuse its key or its proof: until somebody
+    /// changes that, another connection fails likewise.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let is_final = |code: &ErrorCode| {
+            matches!(
+                *code,
+                ErrorCode::NO_SECRET | ErrorCode::NOT_ALLOWED | ErrorCode::TLS_REQUIRED
+            )
+        };
+        match self {
+            Self::Error(code, _) => is_final(code),
+            Self::Ended(CloseReason::TlsFailed(_)) => true,
+            Self::Ended(CloseReason::ConnectFailed(error)) => match ProofError::of(error) {
+                Some(ProofError::Refused(code, _)) => is_final(code),
+                Some(ProofError::ServerUnproven | ProofError::Unencrypted) => true,
+                None => false,
+            },
+            _ => false,
+        }
+    }
+
     /// Whether perhaps no server runs at the address: its end says nothing else.
     pub(crate) fn may_be_unreachable(&self) -> bool {
         match self {

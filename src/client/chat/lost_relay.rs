@@ -24,24 +24,22 @@ impl Chat {
             return;
         };
         let relay = &mut self.relays[position];
+        // The relay's last words say more than the end of the connection.
         let refusal = relay.refusal.take();
+        let has_words = refusal.is_some();
+        let failure = match refusal {
+            Some((code, text)) => Failure::Error(code, text),
+            None => Failure::Ended(reason),
+        };
         if self.is_closing {
             self.relays.remove(position);
             return;
         }
-        let may_retry =
-            self.is_typed && relay.has_listened && !matches!(reason, CloseReason::Replaced);
-        if !may_retry && refusal.is_none() && relay.try_next_address(context.out) {
+        let is_final = matches!(reason, CloseReason::Replaced) || failure.is_refusal();
+        let may_retry = self.is_typed && relay.has_listened && !is_final;
+        if !may_retry && !has_words && relay.try_next_address(context.out) {
             return;
         }
-        // The relay's last words say more than the end of the connection.
-        let failure = match (refusal, &self.resend) {
-            (Some((code, text)), _) => Failure::Error(code, text),
-            (None, Resend::At(_, text)) if self.is_needed(position) => {
-                Failure::Error(ErrorCode::SLOW_DOWN, text.clone())
-            }
-            _ => Failure::Ended(reason),
-        };
         match may_retry {
             true => self.reconnect(user, position, &failure, context.now),
             false => self.lose(user, position, &failure),
@@ -68,9 +66,8 @@ impl Chat {
         let is_affected = self.is_needed(position);
         let has_several = self.relays.len() > 1;
         let relay = &mut self.relays[position];
-        let was_open = relay.subscription.address.is_some();
         relay.retry(now);
-        if was_open {
+        if relay.must_report(failure) {
             let source = has_several.then_some(&relay.source);
             user.on_event(UserEvent::ListenerLost { source, failure });
         }
@@ -104,8 +101,14 @@ impl Chat {
         let Some(message) = self.pending.take_if(|_| is_affected) else {
             return false;
         };
+        // A relay that had refused the message may have closed for another reason.
+        let refusal = match std::mem::replace(&mut self.resend, Resend::NotNeeded) {
+            Resend::At(_, text) => Some(Failure::Error(ErrorCode::SLOW_DOWN, text)),
+            Resend::NotNeeded | Resend::Done => None,
+        };
+        let failure = refusal.as_ref().unwrap_or(failure);
         user.on_event(UserEvent::RelayFailed(&message.query, failure));
-        (self.resend, self.sent_to) = (Resend::NotNeeded, None);
+        self.sent_to = None;
         self.needs_prompt = self.is_typed;
         self.result = self.result.max(TaskResult::Relay);
         true
