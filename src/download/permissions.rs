@@ -3,13 +3,17 @@
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::PathBuf;
 
+use log::warn;
 use rustix::buffer::spare_capacity;
-use rustix::fs::{Stat, XattrFlags, fremovexattr, fsetxattr, lgetxattr};
+use rustix::fs::{Mode, OFlags, Stat, XattrFlags, fgetxattr, fremovexattr, fsetxattr, openat};
 use rustix::io::Errno;
+
+use crate::escaped::Escaped;
+use crate::logging::OPERATOR;
+use crate::system_error::Reason;
 
 /// The attribute with a POSIX ACL (acl(5)).
 const ACL: &str = "system.posix_acl_access";
@@ -29,9 +33,16 @@ pub(super) fn copy(
     let mode = existing.st_mode & 0o777;
     let mode = match copy_acl(file, folder, name) {
         Ok(()) => mode,
-        // With an ACL, the bits of the group are the mask of the ACL: the group itself may
-        // have fewer permissions.
-        Err(_) => mode & !0o070,
+        // The bits of the group and of others say nothing about the people whom the ACL names.
+        Err(error) => {
+            let (name, error) = (Escaped(name.as_encoded_bytes()), error.into());
+            warn!(
+                target: OPERATOR,
+                "cannot copy the ACL of {name}: {}; the new file is for its owner alone",
+                Reason(&error)
+            );
+            mode & !0o077
+        }
     };
     set_at_most(file, mode)
 }
@@ -66,19 +77,22 @@ fn set_at_most(file: &File, mode: u32) -> io::Result<()> {
 /// Without an ACL of the existing file, the file loses the one that it has got from its
 /// folder.
 fn copy_acl(file: &File, folder: impl AsFd, name: &OsStr) -> rustix::io::Result<()> {
-    let folder = folder.as_fd().as_raw_fd();
-    let path = PathBuf::from(format!("/proc/self/fd/{folder}")).join(name);
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let existing = openat(folder, name, flags, Mode::empty())?;
     let mut acl = Vec::with_capacity(MAX_ACL_SIZE);
-    let copied = match lgetxattr(path, ACL, spare_capacity(&mut acl)) {
-        Ok(_) => return fsetxattr(file, ACL, &acl, XattrFlags::empty()),
-        Err(Errno::NODATA) => fremovexattr(file, ACL),
+    match fgetxattr(existing, ACL, spare_capacity(&mut acl)) {
+        Ok(_) => fsetxattr(file, ACL, &acl, XattrFlags::empty()),
+        Err(error) if means_no_acl(error) => match fremovexattr(file, ACL) {
+            Err(error) if means_no_acl(error) => Ok(()),
+            removed => removed,
+        },
         Err(error) => Err(error),
-    };
-    match copied {
-        // A file system without ACLs.
-        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
-        result => result,
     }
+}
+
+/// Whether the file, or the file system, has no ACL.
+fn means_no_acl(error: Errno) -> bool {
+    matches!(error, Errno::NODATA | Errno::OPNOTSUPP)
 }
 
 #[cfg(test)]
@@ -86,7 +100,8 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use rustix::fs::{CWD, Mode, OFlags, getxattr, openat, removexattr, setxattr};
+    use rustix::fs::{AtFlags, CWD, getxattr, removexattr, setxattr, statat};
+    use rustix::pipe::pipe;
 
     use super::*;
     use crate::download::output_file::{OutputFile, SaveOptions};
@@ -175,6 +190,26 @@ mod tests {
             assert!(set_acl(folder.path(), DEFAULT_ACL, &acl([7, 7, 5, 7, 0])));
             save(&path, size, true);
             assert_eq!((get_acl(&path), mode(&path)), (None, 0o640));
+        }
+    }
+
+    #[test]
+    fn a_file_whose_acl_cannot_be_copied_is_for_its_owner_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        fs::write(&path, "old").expect("a file");
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("permissions");
+        let copied_mode = || {
+            // A pipe has a mode, but no ACL.
+            let new = File::from(pipe().expect("a pipe").1);
+            let existing = statat(CWD, &path, AtFlags::empty()).expect("a file");
+            let root = File::open(folder.path()).expect("a folder");
+            copy(&new, &root, OsStr::new("file"), &existing).expect("permissions");
+            new.metadata().expect("a pipe").mode() & 0o777
+        };
+        assert_eq!(copied_mode(), 0o644);
+        if set_acl(&path, ACL, &acl([6, 0, 4, 4, 4])) {
+            assert_eq!(copied_mode(), 0o600);
         }
     }
 
