@@ -38,6 +38,8 @@ struct SharedOutput {
     log_writer: Option<LogBuffer>,
     /// Stdin or stdout has failed.
     has_failed: AtomicBool,
+    /// The user was told of it.
+    has_reported_failure: AtomicBool,
 }
 
 #[derive(Default)]
@@ -106,8 +108,10 @@ impl TerminalOutput {
     /// An operation on stdin or stdout has failed. The first failure is reported, unless
     /// the reader of stdout has closed it.
     pub(crate) fn fail(&self, operation: &str, error: &io::Error) {
-        let is_first = !self.0.has_failed.swap(true, Ordering::Relaxed);
-        if is_first && error.kind() != io::ErrorKind::BrokenPipe {
+        self.0.has_failed.store(true, Ordering::Relaxed);
+        if error.kind() != io::ErrorKind::BrokenPipe
+            && !self.0.has_reported_failure.swap(true, Ordering::Relaxed)
+        {
             self.eprintln(format_args!("{operation}: {}", Reason(error)));
         }
     }
