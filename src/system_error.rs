@@ -18,10 +18,14 @@ impl fmt::Display for Reason<'_> {
 }
 
 /// Returns an error of earlier writes that the file system reports only when a descriptor is
-/// closed, as NFS, FUSE and disk quotas may do. Rust ignores it when it drops a file.
+/// closed, as NFS, FUSE and disk quotas may do. Rust ignores it when it drops a file. Without a
+/// free descriptor nothing is known, and nothing has failed.
 pub(crate) fn check_close(file: impl AsFd) -> io::Result<()> {
     loop {
-        let duplicate = file.as_fd().try_clone_to_owned()?;
+        let duplicate = match file.as_fd().try_clone_to_owned() {
+            Err(error) if is_out_of_resources(&error) => return Ok(()),
+            duplicate => duplicate?,
+        };
         match nix::unistd::close(duplicate) {
             // It is closed, but perhaps not everything was written.
             Err(nix::errno::Errno::EINTR) => {}
