@@ -99,7 +99,7 @@ impl User for RecordingUser {
                 format!("{} failed: {failure}", source.name)
             }
             UserEvent::UntrustedNode { source, failure } => {
-                format!("{} is a stranger: {failure}", source.name)
+                format!("{} is passed over: {failure}", source.name)
             }
             UserEvent::NotShown(error) => format!("not shown: {error}"),
             UserEvent::RelayFailed(query, failure) => {
