@@ -311,3 +311,27 @@ impl Write for StreamOutput {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_follows_a_broken_pipe_is_reported() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let writer = AsyncLogWriter::start(file.reopen().expect("a file")).expect("a thread");
+        let output = TerminalOutput(Arc::new(SharedOutput {
+            log_writer: Some(writer.buffer()),
+            ..SharedOutput::default()
+        }));
+        output.fail("write", &io::ErrorKind::BrokenPipe.into());
+        assert!(output.has_failed());
+        output.fail("read", &io::ErrorKind::StorageFull.into());
+        output.fail("write", &io::ErrorKind::StorageFull.into());
+        // It is flushed.
+        drop(writer);
+        let text = std::fs::read_to_string(file.path()).expect("text");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.starts_with("read: "), "{text}");
+    }
+}
