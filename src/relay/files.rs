@@ -191,21 +191,19 @@ impl Relay {
         let count = visible.clone().count();
         let shown = count.min(MAX_LISTED_FILES);
         let room = request.reply.room() / MAX_HOLDER_LINE;
+        // Rotates the visible holders only: the order tells nothing of the others.
+        let start = self.next_rotation.checked_rem(count).unwrap_or(0);
+        let rotated = visible.clone().skip(start).chain(visible.take(start));
         let (fair, in_order) = match count > room.min(MAX_LISTED_FILES) {
             true => {
                 count_examined(request, count);
                 let ip = |holder: &HolderItem| holder.node.ip();
-                (take_turns(visible.clone(), ip, self.next_rotation), 0)
+                (take_turns(rotated.clone(), ip, self.next_rotation), 0)
             }
-            false => (Vec::new(), count),
+            false => (Vec::new(), shown),
         };
-        // Rotates the visible holders only: the order tells nothing of the others.
-        let start = self.next_rotation.checked_rem(in_order).unwrap_or(0);
-        let rotated = visible.clone().skip(start).chain(visible.take(start));
-        (
-            shown,
-            fair.into_iter().chain(rotated.take(in_order)).take(shown),
-        )
+        let holders = fair.into_iter().chain(rotated.take(in_order));
+        (shown, holders.take(shown))
     }
 
     /// The SHA-256 of each content of a file of which a holder has announced it; none if they

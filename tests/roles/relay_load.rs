@@ -1,6 +1,7 @@
 //! Requests of strangers that could hold up everybody else: each must cost little, however
 //! much is registered and shared.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -119,6 +120,31 @@ fn many_ports_at_one_address_hide_no_other_holder() {
         stage.call(|relay, context| datagram = in_a_datagram(relay, context.now, "FIND same\n"));
         assert_eq!(of_others(&datagram), OTHERS, "{datagram}");
     }
+}
+
+#[test]
+fn each_holder_at_one_address_is_named_first_in_turn() {
+    const HOLDERS: usize = 100;
+    let mut stage = relay_with_operator();
+    for port in 1..=HOLDERS {
+        ask(
+            &mut stage,
+            1,
+            &format!("REGISTER 192.0.2.1 {port}\nSHARE 1 - same\n"),
+        );
+    }
+    let mut first = HashSet::new();
+    for _ in 0..HOLDERS {
+        let mut datagram = String::new();
+        stage.call(|relay, context| datagram = in_a_datagram(relay, context.now, "FIND same\n"));
+        let holders: Vec<&str> = datagram
+            .lines()
+            .filter_map(|line| line.split("192.0.2.1 ").nth(1))
+            .collect();
+        assert!((1..HOLDERS).contains(&holders.len()), "{datagram}");
+        first.insert(holders[0].to_owned());
+    }
+    assert_eq!(first.len(), HOLDERS);
 }
 
 #[test]
