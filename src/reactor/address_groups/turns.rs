@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 
-use crate::reactor::address_groups::{AddressGroups, GroupId};
+use crate::reactor::address_groups::{AddressGroup, AddressGroups, GroupId};
 
 /// The work of a round, in pieces of input, 4 KiB of output, or what the role counts beside. The
 /// addresses share it.
@@ -42,19 +42,26 @@ impl DueGroups {
     }
 }
 
+impl AddressGroup {
+    /// The connection in this slot is due. If the group is in no queue yet, returns whether it is
+    /// to be queued as a light one.
+    fn add_due(&mut self, slot: usize) -> Option<bool> {
+        // A slab of connections never has 2^32 entries.
+        self.due.push_back(slot as u32);
+        let was_queued = std::mem::replace(&mut self.is_queued, true);
+        (!was_queued).then_some(!self.is_heavy)
+    }
+}
+
 impl AddressGroups {
     /// Whether connections are due for a turn.
     pub(in crate::reactor) fn has_due(&self) -> bool {
         !self.current.is_empty() || !self.next.is_empty()
     }
 
-    /// The connection in this slot is due for a turn.
+    /// The connection in this slot is due for a turn in the next round.
     pub(in crate::reactor) fn push(&mut self, id: GroupId, slot: usize) {
-        let group = &mut self.groups[id as usize];
-        // A slab of connections never has 2^32 entries.
-        group.due.push_back(slot as u32);
-        if !std::mem::replace(&mut group.is_queued, true) {
-            let is_light = !group.is_heavy;
+        if let Some(is_light) = self.groups[id as usize].add_due(slot) {
             self.next.of_kind(is_light).push_back(id);
         }
     }
@@ -63,10 +70,8 @@ impl AddressGroups {
     /// unless its address waits for the next one already.
     pub(in crate::reactor) fn push_again(&mut self, id: GroupId, slot: usize) {
         let group = &mut self.groups[id as usize];
-        group.due.push_back(slot as u32);
         group.turns_left += 1;
-        if !std::mem::replace(&mut group.is_queued, true) {
-            let is_light = !group.is_heavy;
+        if let Some(is_light) = group.add_due(slot) {
             self.current.of_kind(is_light).push_back(id);
         }
     }
