@@ -8,6 +8,7 @@ use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::protocol::ErrorCode;
 use crate::session::proof_exchange::ProofError;
+use crate::tls::TlsError;
 
 /// The failure of a relay or a node.
 #[derive(Debug)]
@@ -74,7 +75,9 @@ impl Failure<'_> {
         };
         match self {
             Self::Error(code, _) => is_final(code),
-            Self::Ended(CloseReason::TlsFailed(_)) => true,
+            Self::Ended(CloseReason::TlsFailed(error)) => {
+                TlsError::of(error).is_some_and(TlsError::is_refusal)
+            }
             Self::Ended(CloseReason::ConnectFailed(error)) => match ProofError::of(error) {
                 Some(ProofError::Refused(code, _)) => is_final(code),
                 Some(ProofError::ServerUnproven | ProofError::Unencrypted) => true,

@@ -20,6 +20,8 @@ const READ_SIZE: usize = 32 * 1024;
 const PIECE: usize = 32 * 1024;
 /// How a server without TLS answers the first byte of TLS.
 const NO_TLS: &[u8] = b"ERROR 501 ";
+/// How a full server answers, before it has read anything.
+const FULL: &[u8] = b"ERROR 503 ";
 /// The first byte of an answer in TLS: an alert, or a message of the handshake.
 const FIRST_BYTES: [u8; 2] = [0x15, 0x16];
 
@@ -206,8 +208,9 @@ impl TlsSession {
     fn is_answer(&self) -> io::Result<bool> {
         let error = match &self.input[..] {
             [first, ..] if FIRST_BYTES.contains(first) => return Ok(true),
-            input if input.len() < NO_TLS.len() && NO_TLS.starts_with(input) => return Ok(false),
+            input if [NO_TLS, FULL].iter().any(|text| is_start(text, input)) => return Ok(false),
             input if input.starts_with(NO_TLS) => TlsError::NoTls,
+            input if input.starts_with(FULL) => TlsError::ServerFull,
             _ => TlsError::OtherProtocol,
         };
         Err(io::Error::new(ErrorKind::InvalidData, error))
@@ -308,6 +311,11 @@ impl TlsSession {
         }
         Ok(())
     }
+}
+
+/// Whether `input` is the start of `text`, but not all of it.
+fn is_start(text: &[u8], input: &[u8]) -> bool {
+    input.len() < text.len() && text.starts_with(input)
 }
 
 fn tls_error(error: rustls::Error) -> io::Error {

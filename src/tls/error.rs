@@ -12,6 +12,8 @@ pub enum TlsError {
     Library(rustls::Error),
     /// The other side answers that it speaks no TLS.
     NoTls,
+    /// The other side answers that it is full: it does not know yet who speaks TLS.
+    ServerFull,
     /// The other side answers in another protocol.
     OtherProtocol,
     /// The other side speaks no TLS, although its key is known. The text says where from.
@@ -36,8 +38,15 @@ impl TlsError {
             Self::Library(rustls::Error::InvalidMessage(_)) | Self::NoTls | Self::OtherProtocol => {
                 true
             }
-            Self::Library(_) | Self::KeyIsKnown(_) => false,
+            Self::Library(_) | Self::ServerFull | Self::KeyIsKnown(_) => false,
         }
+    }
+
+    /// Whether another connection fails likewise until somebody changes a key or a setting. All
+    /// else may pass: a server that stops breaks off handshakes, and the network damages some.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.is_unexpected_key() || matches!(self, Self::NoTls | Self::KeyIsKnown(_))
     }
 
     /// Whether the other side has a key that it must not have. Nothing else shows whose key it
@@ -71,6 +80,7 @@ impl fmt::Display for TlsError {
                 f.write_str("the other side does not speak TLS")
             }
             Self::Library(error) => error.fmt(f),
+            Self::ServerFull => f.write_str("the server is full; try again later"),
             Self::KeyIsKnown(text) => f.write_str(text),
         }
     }
@@ -79,5 +89,32 @@ impl fmt::Display for TlsError {
 impl fmt::Display for UnexpectedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_wrong_key_or_a_lack_of_tls_is_a_refusal() {
+        let wrong_key = UnexpectedKey("another key".to_owned());
+        for error in [
+            TlsError::Library(wrong_key.into()),
+            TlsError::NoTls,
+            TlsError::KeyIsKnown("a relay".to_owned()),
+        ] {
+            assert!(error.is_refusal(), "{error}");
+        }
+        for error in [
+            TlsError::Library(rustls::Error::DecryptError),
+            TlsError::Library(rustls::Error::AlertReceived(
+                rustls::AlertDescription::InternalError,
+            )),
+            TlsError::ServerFull,
+            TlsError::OtherProtocol,
+        ] {
+            assert!(!error.is_refusal(), "{error}");
+        }
     }
 }

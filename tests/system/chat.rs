@@ -1,6 +1,7 @@
 //! The client's `chat` and `send --wait`.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -294,10 +295,14 @@ fn the_prompt_returns_when_the_relay_ends_a_chat() {
 /// A relay at an address that no other test uses, so that its port is still free at the
 /// restart.
 fn relay_at(port: u16) -> Server {
+    Server::start(relay_at_command(port))
+}
+
+fn relay_at_command(port: u16) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
     command.arg(port.to_string());
     command.args(["--listen", "127.0.0.78"]);
-    Server::start(command)
+    command
 }
 
 #[test]
@@ -330,6 +335,36 @@ fn a_chat_outlives_a_restart_of_its_relay() {
     terminal.enter("/quit");
     // One message was not sent.
     assert_eq!(terminal.wait().1, 3);
+}
+
+#[test]
+fn a_chat_over_tls_outlives_a_handshake_that_fails_while_its_relay_restarts() {
+    let state = folder(&[]);
+    let start = |port| {
+        let mut command = relay_at_command(port);
+        command.env("XDG_STATE_HOME", state.path());
+        Server::start(command)
+    };
+    let mut first = start(0);
+    let relay_address = first.address();
+    let args = ["chat", "--tls", "required"];
+    let mut terminal = Terminal::start(client_command(relay_address, &args));
+    terminal.expect("receiving messages at ");
+    first.signal(Signal::KILL);
+    first.wait();
+    terminal.expect("no messages arrive: ");
+    let full = TcpListener::bind(relay_address).expect("the port is free");
+    let (mut stream, _) = full.accept().expect("the chat connects again");
+    drop(full);
+    stream
+        .write_all(b"ERROR 503 too many connections\n")
+        .expect("it is open");
+    terminal.expect("TLS failed: the server is full; try again later; retrying");
+    drop(stream);
+    let _second = start(relay_address.port());
+    terminal.expect("receiving messages at ");
+    terminal.enter("/quit");
+    assert_eq!(terminal.wait().1, 0);
 }
 
 #[test]
