@@ -192,7 +192,7 @@ impl Destination {
             && let Some(file) = open.get_mut(&job)
         {
             let result = file.record_piece(index);
-            return result.map_err(|error| target.error(&file.path, &error.into()));
+            return result.map_err(|error| target.error(&file.path, &error));
         }
         Ok(())
     }

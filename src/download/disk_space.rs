@@ -42,16 +42,22 @@ impl SpaceReservation {
     }
 
     /// Reserves the space of all other pieces, where the file system can.
-    pub(super) fn reserve(&mut self, file: &File) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The space is not there: other files may have taken it since the file was opened.
+    pub(super) fn reserve(&mut self, file: &File) -> Result<(), SaveError> {
         if !std::mem::take(&mut self.is_open) {
             return Ok(());
         }
-        for index in 0..self.layout.count() {
-            if !self.written.contains(index as u32) {
-                reserve(file, self.layout.range(index))?;
-            }
-        }
-        Ok(())
+        let written = |index: &usize| self.written.contains(*index as u32);
+        let others = (0..self.layout.count()).filter(|index| !written(index));
+        let mut ranges = others.map(|index| self.layout.range(index));
+        let needed = ranges.clone().map(|range| range.end - range.start).sum();
+        // Before space is taken that other files could use.
+        check_free(file, needed)?;
+        ranges
+            .try_for_each(|range| reserve(file, range))
+            .map_err(SaveError::NotReserved)
     }
 }
 
@@ -60,13 +66,19 @@ impl SpaceReservation {
 /// # Errors
 /// The space is not there, or the file would be too large.
 pub(super) fn set_size(file: &File, size: u64) -> Result<(), SaveError> {
+    check_free(file, size)?;
+    Ok(file.set_len(size)?)
+}
+
+/// Looks whether the file system has so many bytes.
+fn check_free(file: &File, needed: u64) -> Result<(), SaveError> {
     let system = fstatvfs(file)?;
     let free = system.f_bavail.saturating_mul(system.f_frsize);
     // Some file systems do not know their size.
-    if system.f_blocks > 0 && free < size {
-        return Err(SaveError::NoSpace { needed: size, free });
+    match system.f_blocks > 0 && free < needed {
+        true => Err(SaveError::NoSpace { needed, free }),
+        false => Ok(()),
     }
-    Ok(file.set_len(size)?)
 }
 
 /// Reserves the space of these bytes.

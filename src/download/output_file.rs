@@ -163,7 +163,7 @@ impl OutputFile {
         }
     }
 
-    pub(super) fn record_piece(&mut self, index: u32) -> io::Result<()> {
+    pub(super) fn record_piece(&mut self, index: u32) -> Result<(), SaveError> {
         match &mut self.output {
             OpenOutput::Part(file) => file.record_piece(index),
             OpenOutput::Repair(file) => {

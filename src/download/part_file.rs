@@ -156,10 +156,14 @@ impl PartFile {
     }
 
     /// A piece was written and is right.
-    pub(super) fn record_piece(&mut self, index: u32) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// If there is no space for the others, the file is removed: its space is for other files.
+    pub(super) fn record_piece(&mut self, index: u32) -> Result<(), SaveError> {
         self.unchecked.remove(index);
         if self.pieces.insert(index) {
-            self.reservation.reserve(&self.part)?;
+            let reserved = self.reservation.reserve(&self.part);
+            reserved.inspect_err(|_| self.remove())?;
             if self.doubtful.insert(index) {
                 part_state::append_piece(&self.state, index)?;
             }

@@ -33,6 +33,8 @@ pub(super) enum SaveError {
         needed: u64,
         free: u64,
     },
+    /// The file system cannot reserve the space, although it seems to have as much.
+    NotReserved(io::Error),
 }
 
 impl From<io::Error> for SaveError {

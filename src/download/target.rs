@@ -122,7 +122,9 @@ impl Target {
         let beside = |name: &OsStr| escaped(&file.with_file_name(name));
         let path = escaped(file);
         let reason = match error {
-            SaveError::System(error) => self.system_error(&path, error),
+            SaveError::System(error) | SaveError::NotReserved(error) => {
+                self.system_error(&path, error)
+            }
             SaveError::Unreadable(error) => format!("cannot read {path}: {}", Reason(error)),
             SaveError::InUse => format!("{path} is being fetched by another program"),
             SaveError::OtherContent(part) => {
@@ -188,6 +190,11 @@ fn kind(error: &SaveError) -> StoreErrorKind {
         // Whatever size a node has announced.
         SaveError::NoSpace { free: 0, .. } => StoreErrorKind::DiskFull,
         SaveError::NoSpace { .. } => StoreErrorKind::NoSpace,
+        SaveError::NotReserved(error) => match StoreErrorKind::of(error) {
+            // A smaller file may still fit.
+            StoreErrorKind::DiskFull => StoreErrorKind::NoSpace,
+            kind => kind,
+        },
         _ => StoreErrorKind::Other,
     }
 }
@@ -212,6 +219,7 @@ mod tests {
             (Errno::FBIG.into(), false),
             (no_space(0), true),
             (no_space(8), false),
+            (SaveError::NotReserved(Errno::DQUOT.into()), false),
         ] {
             assert_eq!(
                 kind(&error) == StoreErrorKind::DiskFull,

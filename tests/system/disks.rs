@@ -5,9 +5,13 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::hashes;
 use crate::resume::{ResumeFixture, recorded};
 use crate::small_files::SmallFilesNetwork;
-use crate::support::{FileSystem, RunningProgram, eventually, folder, run};
+use crate::support::relay_index::wait_for_hash;
+use crate::support::{
+    FileSystem, RunningProgram, client_command, eventually, folder, noise, relay, run,
+};
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder");
@@ -25,6 +29,44 @@ fn a_full_disk_is_told_before_the_first_byte() {
         assert!(output.stderr.contains("no space for "), "{}", output.stderr);
         assert_eq!(names(disk.root()), Vec::<String>::new());
     }
+}
+
+/// Regression: the disk was said to be full, the space of the unfinished file was kept, and
+/// the small files were not fetched.
+#[test]
+fn of_two_large_files_for_one_space_one_fails_and_the_others_are_fetched() {
+    let Some(disk) = FileSystem::mount(&["-t", "tmpfs", "-o", "size=12m", "none"]) else {
+        return;
+    };
+    let large = noise(8_000_000, 3);
+    let files = [
+        ("large1", &large[..]),
+        ("large2", &large),
+        ("small1", &large[..2_000_000]),
+        ("small2", &large[..1000]),
+    ];
+    let share = folder(&files);
+    let relay = relay(&[]);
+    let _node = hashes::node(&relay, share.path(), &["--no-hash-cache"]);
+    for (name, content) in files {
+        wait_for_hash(&relay, name, content, 1);
+    }
+    let names_of_all = files.map(|(name, _)| name);
+    let args = [&["get"][..], &names_of_all, &["-d.", "--max-downloads=2"]].concat();
+    let mut command = client_command(relay.address(), &args);
+    // Both large files are opened before the first piece of either is there.
+    command
+        .args(["--limit-rate", "8MB"])
+        .current_dir(disk.root());
+    let output = run(command, b"").expect_code(6);
+    let text = output.stderr;
+    assert_eq!(text.matches("no space for ./large").count(), 1, "{text}");
+    assert!(text.contains("3 files fetched, "), "{text}");
+    assert!(text.contains(", 1 failed"), "{text}");
+    let mut saved = names(disk.root());
+    saved.sort();
+    assert!(saved[0].starts_with("large"), "{saved:?}");
+    assert_eq!(saved[1..], ["small1", "small2"]);
 }
 
 /// There is a place for the part file, and none for its state file.
