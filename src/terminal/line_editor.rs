@@ -6,7 +6,8 @@ use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, IsTerminal, Read};
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use rustyline::completion::{Completer, Pair};
@@ -43,6 +44,8 @@ const REDRAW: &str = "\x1b[A\n";
 /// Reads lines from a terminal, with editing, history and completion.
 pub(crate) struct LineEditor {
     inner: rustyline::Editor<EditorHelper, MemHistory>,
+    /// Whether the last key was ctrl-C.
+    is_interrupted: Arc<AtomicBool>,
     output: TerminalOutput,
     history: History,
 }
@@ -98,12 +101,16 @@ impl LineEditor {
             kind: Cell::new(PromptKind::Command),
             is_empty: Cell::new(true),
         }));
-        let limit = EventHandler::Conditional(Box::new(LineLimit));
-        inner.bind_sequence(Event::Any, limit);
+        let is_interrupted = Arc::default();
+        let keys = Box::new(KeyHandler {
+            is_interrupted: Arc::clone(&is_interrupted),
+        });
+        inner.bind_sequence(Event::Any, EventHandler::Conditional(keys));
         start_redraw_thread(&output, inner.create_external_printer()?)?;
         start_resume_thread(&output)?;
         Ok(Self {
             inner,
+            is_interrupted,
             output,
             history,
         })
@@ -125,14 +132,15 @@ impl LineEditor {
             let result = self.inner.readline(prompt);
             self.output.release_from_editor();
             match result {
-                Ok(line) => {
+                Ok(line) if !self.is_interrupted.load(Ordering::Relaxed) => {
                     self.add_to_history(&line, kind);
                     return TerminalEvent::Typed(line);
                 }
-                Err(ReadlineError::Interrupted) if self.is_empty() => {
+                // Another key than ctrl-C may interrupt: see stty(1).
+                Ok(_) | Err(ReadlineError::Interrupted) if self.is_empty() => {
                     return TerminalEvent::Interrupt;
                 }
-                Err(ReadlineError::Interrupted) => {}
+                Ok(_) | Err(ReadlineError::Interrupted) => {}
                 Err(ReadlineError::Eof) => return TerminalEvent::EndOfInput,
                 // The editor gives up the line, with what was pasted behind it.
                 Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
@@ -205,11 +213,12 @@ fn start_resume_thread(output: &TerminalOutput) -> io::Result<()> {
     Ok(())
 }
 
-/// Ignores the characters beyond the longest line that is read without the editor. No command
-/// is that long, and the editor draws the whole line again whenever it fills another row.
-struct LineLimit;
+/// Changes what keys do, and sees each key.
+struct KeyHandler {
+    is_interrupted: Arc<AtomicBool>,
+}
 
-impl ConditionalEventHandler for LineLimit {
+impl ConditionalEventHandler for KeyHandler {
     fn handle(
         &self,
         event: &Event,
@@ -217,8 +226,19 @@ impl ConditionalEventHandler for LineLimit {
         _: bool,
         context: &EventContext<'_>,
     ) -> Option<Cmd> {
+        let key = event.get(0);
+        // Ctrl-C ends the line like Enter: at its own interrupt, the editor forgets what was
+        // pasted behind it.
+        let is_interrupted = key == Some(&KeyEvent::ctrl('C'));
+        self.is_interrupted.store(is_interrupted, Ordering::Relaxed);
+        if is_interrupted {
+            return Some(Cmd::AcceptLine);
+        }
+        // Characters beyond the longest line that is read without the editor are ignored. No
+        // command is that long, and the editor draws the whole line again whenever it fills
+        // another row.
         let is_control = Modifiers::CTRL | Modifiers::ALT;
-        let is_text = matches!(event.get(0), Some(KeyEvent(KeyCode::Char(_), modifiers))
+        let is_text = matches!(key, Some(KeyEvent(KeyCode::Char(_), modifiers))
             if !modifiers.intersects(is_control));
         (is_text && context.line().len() >= MAX_LINE).then_some(Cmd::Noop)
     }

@@ -41,6 +41,25 @@ fn ctrl_c_clears_the_line_and_then_says_how_to_leave() {
 }
 
 #[test]
+fn what_is_pasted_behind_ctrl_c_is_kept() {
+    let share = folder(&[("hello.txt", HELLO)]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let mut terminal = prompt(&relay);
+    terminal.expect("peerline> ");
+    terminal.keys("never mi\x03hello.txt\r");
+    terminal.expect("Hello, Peerline!");
+    terminal.expect("peerline> ");
+    terminal.keys("\x03exit\r");
+    let (rest, code) = terminal.wait();
+    assert_eq!(code, 0, "{rest:?}");
+    assert!(
+        rest.contains("to leave, type exit or press ctrl-D"),
+        "{rest:?}"
+    );
+}
+
+#[test]
 fn each_pasted_line_is_a_command() {
     let share = folder(&[("one", b"1\n"), ("two words", b"2\n")]);
     let relay = relay(&[]);
