@@ -17,7 +17,7 @@ use crate::share::root::{Root, device_on_blocks};
 use crate::share::roots::{Roots, ancestors};
 use crate::share::skipped_entries::SkippedEntries;
 use crate::share::watch::{FolderWatch, WatchId, WrittenFiles};
-use crate::system_error::{Reason, is_out_of_resources};
+use crate::system_error::Reason;
 
 /// A walk through the folders of a share.
 pub(super) struct Walk<'a> {
@@ -262,11 +262,7 @@ impl<'a> Walk<'a> {
                 Ok(None)
             }
             Ok(found) => Ok(Some(found)),
-            Err(error) if is_out_of_resources(&error) => Err(OutOfResources),
-            Err(error) => {
-                self.skip_unread(name, &error);
-                Ok(None)
-            }
+            Err(error) => self.skip_file(name, &error),
         }
     }
 
@@ -290,29 +286,20 @@ impl<'a> Walk<'a> {
         }
         match folder.root.open(name) {
             Ok(file) => Ok(Some(file.identity)),
-            Err(error) if is_out_of_resources(&error) => Err(OutOfResources),
-            Err(error) if may_pass(&error) => {
-                self.skip_unread(name, &error);
-                Ok(None)
-            }
-            Err(_) => {
+            Err(error) if matches!(unavailable(&error), Unavailable::NotFound) => {
                 self.skip(name, "it cannot be opened, or its size is not true");
                 Ok(None)
             }
+            Err(error) => self.skip_file(name, &error),
         }
     }
 
     /// The identity of the file of this name, if it can be opened.
     fn opened(&mut self, root: &Root, name: &str) -> Result<Option<FileIdentity>, OutOfResources> {
         match root.open(name) {
-            Ok(file) => return Ok(Some(file.identity)),
-            Err(error) if is_out_of_resources(&error) => return Err(OutOfResources),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                self.skip(name, NOT_READABLE);
-            }
-            Err(error) => self.skip_unread(name, &error),
+            Ok(file) => Ok(Some(file.identity)),
+            Err(error) => self.skip_file(name, &error),
         }
-        Ok(None)
     }
 
     fn add(&mut self, name: String, identity: FileIdentity) {
@@ -328,39 +315,41 @@ impl<'a> Walk<'a> {
     /// Counts a folder that cannot be read.
     fn skip_folder(&mut self, root: &Root, path: &str, error: Errno) -> Result<(), OutOfResources> {
         let error = io::Error::from(error);
-        if is_out_of_resources(&error) {
-            return Err(OutOfResources);
-        }
         let (name, shown_name) = match path {
             "" => (root.own_name(), root.location.to_string_lossy()),
             path => (root.name_of(path), root.name_of(path)),
         };
+        match unavailable(&error) {
+            Unavailable::Busy => return Err(OutOfResources),
+            Unavailable::Failed(_) => {
+                self.result.unread.insert(name.into_owned());
+            }
+            Unavailable::NotFound | Unavailable::Incomplete | Unavailable::NotAllowed => {}
+        }
         self.skip(&shown_name, Reason(&error));
         self.result.skipped.is_incomplete = true;
-        if may_pass(&error) {
-            self.result.unread.insert(name.into_owned());
-        }
         Ok(())
     }
 
-    /// Counts a file that cannot be read, unless it is gone or not to be shared.
-    fn skip_unread(&mut self, name: &str, error: &io::Error) {
-        if may_pass(error) {
-            self.skip(name, Reason(error));
-            self.result.skipped.is_incomplete = true;
-            self.result.unread.insert(name.to_owned());
+    /// Counts a file that cannot be read, unless it is gone or not to be shared. Returns that
+    /// there is none.
+    fn skip_file<T>(&mut self, name: &str, error: &io::Error) -> Result<Option<T>, OutOfResources> {
+        match unavailable(error) {
+            Unavailable::Busy => return Err(OutOfResources),
+            Unavailable::NotAllowed => self.skip(name, NOT_READABLE),
+            Unavailable::Failed(reason) => {
+                self.skip(name, reason);
+                self.result.skipped.is_incomplete = true;
+                self.result.unread.insert(name.to_owned());
+            }
+            Unavailable::NotFound | Unavailable::Incomplete => {}
         }
+        Ok(None)
     }
 
     fn skip(&mut self, name: &str, why: impl fmt::Display) {
         self.result.skipped.add(name, why);
     }
-}
-
-/// Whether an error says neither that there is no file to share nor that this process may
-/// not read it.
-fn may_pass(error: &io::Error) -> bool {
-    matches!(unavailable(error), Unavailable::Failed(_))
 }
 
 /// Why a file is not shared.

@@ -1,14 +1,15 @@
 //! Shares that change as a whole, that cannot be read in full, or whose changes the system
 //! does not report.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
+use rustix::process::geteuid;
 
 use crate::support::{Server, ask, eventually, folder, node, node_command, relay};
 
@@ -177,6 +178,36 @@ fn a_folder_that_a_scan_cannot_read_stays_in_the_list() {
     node.log_until("1 item cannot be shared; such as sub: Input/output error");
     wait_for_list(&node, "FILES 4 4\n1 - 1 a\n1 - 1 c\n1 - 1 d\n1 - 1 sub/b\n");
     assert_eq!(node.stat("share_complete"), 0);
+}
+
+/// The rights of a folder say whether its names may be read, and whether its files may.
+#[test]
+fn files_that_the_node_may_no_longer_read_are_withdrawn_and_counted() {
+    let share = folder(&[("a", b"a"), ("sub/b", b"b"), ("sub/c", b"c")]);
+    let sub = share.path().join("sub");
+    let set_mode = |path: &Path, mode| {
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("it is ours");
+    };
+    set_mode(share.path(), 0o755);
+    let relay = relay(&[]);
+    // Root may read everything.
+    let user: &[&str] = match geteuid().is_root() {
+        true => &["--user", "nobody"],
+        false => &[],
+    };
+    let node = node(&relay, share.path(), user);
+    let all = "FILES 3 3\n1 - 1 a\n1 - 1 sub/b\n1 - 1 sub/c\n";
+    wait_for_list(&node, all);
+    for (mode, skipped) in [(0o000, 1), (0o444, 2), (0o111, 1)] {
+        set_mode(&sub, mode);
+        wait_for_list(&node, "FILES 1 1\n1 - 1 a\n");
+        eventually("they are counted", || node.stat("files_skipped") == skipped);
+        eventually("the relay forgets them", || {
+            ask(relay.address(), b"FIND sub/b\n") == "NOTFOUND\n"
+        });
+        set_mode(&sub, 0o755);
+        wait_for_list(&node, all);
+    }
 }
 
 #[test]
