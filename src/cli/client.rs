@@ -10,11 +10,10 @@ use signal_hook::consts::SIGINT;
 use crate::cli::client_args::{ClientArgs, ClientCommand, ReporterArgs};
 use crate::cli::client_servers::ClientServers;
 use crate::cli::get;
+use crate::cli::signals::{self, EndingSignals, Patience};
 use crate::cli::sockets::udp_requests;
 use crate::cli::startup_error::report;
-use crate::cli::{
-    Exit, StartupError, build_reactor, is_interactive, saving, signals, stop_on_signals,
-};
+use crate::cli::{Exit, StartupError, build_reactor, is_interactive, saving};
 use crate::client::{Client, Task};
 use crate::download::{Destination, FileWriter, Printer};
 use crate::jobs::{FileSearch, HELP, JobRunner, Query, TerminalEvent};
@@ -33,7 +32,7 @@ pub(super) fn run(mut args: ClientArgs) -> Result<Exit, StartupError> {
     let is_json = args.reporter.json;
     args.log = args.log.or_json(is_json);
     report(is_json, || {
-        let signals = signals::ending();
+        let signals = EndingSignals::of_client()?;
         let output = TerminalOutput::default();
         let _log_file = args.log.start(args.reporter.log_level(), &output)?;
         run_client(args, &output, &signals)
@@ -45,7 +44,7 @@ pub(super) fn run(mut args: ClientArgs) -> Result<Exit, StartupError> {
 pub(super) fn run_client(
     mut args: ClientArgs,
     output: &TerminalOutput,
-    signals: &[i32],
+    signals: &EndingSignals,
 ) -> Result<Exit, StartupError> {
     let prompt_settings = prompt_settings(&args)?;
     let (limits, max_downloads) = job_limits(&args);
@@ -137,17 +136,15 @@ fn job_limits(args: &ClientArgs) -> (JobLimits, usize) {
 /// At a prompt, SIGINT stops a transfer. Elsewhere it ends the program.
 fn handle_signals(
     reactor: &mut Reactor<Client>,
-    signals: &[i32],
+    signals: &EndingSignals,
     is_prompt: bool,
 ) -> Result<(), StartupError> {
-    let mut signals = signals.to_vec();
+    let handled: &[i32] = if is_prompt { &[SIGINT] } else { &[] };
     if is_prompt {
-        signals.retain(|signal| *signal != SIGINT);
         let handle = reactor.handle();
         signals::handle_interrupts(move || handle.send(TerminalEvent::InterruptSignal.into()))?;
     }
-    stop_on_signals(reactor, &signals)?;
-    signals::end_if_blocked(Exit::Interrupted, &signals, reactor.handle())
+    signals.stop(reactor, handled, Exit::Interrupted, Patience::None)
 }
 
 /// Whether the user types lines.

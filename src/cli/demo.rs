@@ -19,8 +19,9 @@ use crate::cli::network::NodeNetwork;
 use crate::cli::node::{self, NodeArgs};
 use crate::cli::relay::{self, RelayArgs};
 use crate::cli::sample_files::SampleFolder;
+use crate::cli::signals::EndingSignals;
 use crate::cli::startup_error::report;
-use crate::cli::{Exit, StartupError, signals, values};
+use crate::cli::{Exit, StartupError, values};
 use crate::jobs::FilePattern;
 use crate::logging::OPERATOR;
 use crate::node::{NodeEvent, NodeReport};
@@ -74,7 +75,7 @@ pub(super) fn run(mut args: DemoArgs) -> Result<Exit, StartupError> {
 }
 
 fn run_network(args: DemoArgs) -> Result<Exit, StartupError> {
-    let signals = signals::ending();
+    let signals = EndingSignals::of_client()?;
     // Like a client, and unlike a server, it may wait for its reader.
     let output = TerminalOutput::default();
     let _log_file = args.log.start(args.reporter.log_level(), &output)?;

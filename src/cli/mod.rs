@@ -162,16 +162,6 @@ where
     build().map_err(StartupError::system("cannot start the loop"))
 }
 
-/// Stops the loop on these signals.
-fn stop_on_signals<R: Role>(reactor: &mut Reactor<R>, signals: &[i32]) -> Result<(), StartupError>
-where
-    R::File: AsFd,
-{
-    reactor
-        .stop_on_signals(signals)
-        .map_err(StartupError::system("cannot handle signals"))
-}
-
 /// Runs a server until it is stopped, and is announced no longer. That is a success, unless transfers were aborted.
 fn run_server<R: Role>(
     mut reactor: Reactor<R>,

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
@@ -23,12 +22,12 @@ use crate::cli::relay_address::{FoundRelay, RelayAddressArgs};
 use crate::cli::relay_tls::RelayTls;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::shared_folder::{describe, folder_to_share, open_folder, print_addresses};
+use crate::cli::signals::{self, EndingSignals, Patience};
 use crate::cli::sockets::{bind_tcp, udp_requests};
 use crate::cli::tls::{ServerId, ServerTls, ServerTlsArgs, print_id};
 use crate::cli::user::UserArgs;
 use crate::cli::{
-    Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, rights, run_server,
-    signals, stop_on_signals, values,
+    Exit, SERVER_READ_SIZE, StartupError, build_reactor, is_interactive, rights, run_server, values,
 };
 use crate::jobs::{JobRunner, NodeTls};
 use crate::limits::{Limits, RateLimits, Timeouts};
@@ -158,8 +157,7 @@ impl NodeArgs {
 pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let share = folder_to_share(args.share.as_deref())?;
     let survives_hangup = signals::is_hangup_ignored();
-    let signals = signals::ending_server(args.has_files())?;
-    let is_starting = signals::end_at_once(&signals)?;
+    let signals = EndingSignals::of_server(args.has_files())?;
     let has_console = args.console.is_enabled();
     let (output, _log_writer) = TerminalOutput::for_server(has_console)
         .map_err(StartupError::system("cannot start a thread"))?;
@@ -198,14 +196,14 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let announcement =
         args.announce
             .announce(ServiceKind::Node, &addresses, id.map(|id| id.key))?;
-    stop_on_signals(&mut reactor, &signals)?;
-    is_starting.store(false, Ordering::SeqCst);
+    let patience = match has_console {
+        true => Patience::None,
+        false => Patience::UntilSecondSignal,
+    };
+    signals.stop(&mut reactor, &[], Exit::Aborted, patience)?;
     print_addresses(&output, &addresses, &share);
     print_id(&output, "peer-node", id, has_console);
     let settings = prompt_settings(&args, survives_hangup);
-    if has_console {
-        signals::end_if_blocked(Exit::Aborted, &signals, reactor.handle())?;
-    }
     let commands = args.console.first_commands();
     commands.for_each(|command| reactor.handle().send(command.into()));
     let _prompt = has_console

@@ -12,13 +12,11 @@ use crate::cli::http::HttpArgs;
 use crate::cli::logging::LogArgs;
 use crate::cli::registry::{PreparedRegistry, RegistryArgs};
 use crate::cli::service_manager::ServiceManager;
+use crate::cli::signals::{EndingSignals, Patience};
 use crate::cli::sockets::{bind_tcp, bind_udp};
 use crate::cli::tls::{ServerId, ServerTls, ServerTlsArgs, print_id};
 use crate::cli::user::UserArgs;
-use crate::cli::{
-    Exit, SERVER_READ_SIZE, StartupError, build_reactor, rights, run_server, signals,
-    stop_on_signals, values,
-};
+use crate::cli::{Exit, SERVER_READ_SIZE, StartupError, build_reactor, rights, run_server, values};
 use crate::limits::{Limits, RateLimits, Timeouts, without_flags};
 use crate::logging::OPERATOR;
 use crate::quantity::{bytes, integer, lease};
@@ -180,9 +178,9 @@ fn default_memory() -> String {
 
 /// Runs the relay until it is stopped.
 pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
+    let signals = EndingSignals::of_server(args.has_files())?;
     let (output, _log_writer) =
         TerminalOutput::for_server(false).map_err(StartupError::system("cannot start a thread"))?;
-    let signals = signals::ending_server(args.has_files())?;
     let _log_file = args.log.start(LevelFilter::Info, &output)?;
     let memory = args.directory.memory(&args.limits);
     let udp = if args.has_udp() {
@@ -203,7 +201,8 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
     let announcement =
         args.announce
             .announce(ServiceKind::Relay, &addresses, id.map(|id| id.key))?;
-    stop_on_signals(&mut reactor, &signals)?;
+    let patience = Patience::UntilSecondSignal;
+    signals.stop(&mut reactor, &[], Exit::Aborted, patience)?;
     info!(target: OPERATOR, "limits: {memory}");
     for address in addresses {
         let open = match address.ip().is_loopback() {

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use signal_hook::iterator::Signals;
 use signal_hook::{flag, low_level};
 
 use crate::cli::{Exit, StartupError};
-use crate::reactor::Handle;
+use crate::reactor::{Handle, Reactor};
+use crate::role::Role;
 use crate::terminal::TerminalMode;
 
 /// The signals that end a process unless it handles them, without those that report a
@@ -45,8 +47,78 @@ const HANDLING_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a program may take to end after the second signal.
 const ENDING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The signals that end a program. To be called before any of them is handled.
-pub(super) fn ending() -> Vec<i32> {
+/// The signals that end a program. To be made before any of them is handled.
+pub(super) struct EndingSignals {
+    signals: Vec<i32>,
+    /// Whether a signal ends the program at once.
+    is_starting: Arc<AtomicBool>,
+}
+
+impl EndingSignals {
+    /// Those that end a client.
+    pub(super) fn of_client() -> Result<Self, StartupError> {
+        Self::new(ending(), Exit::Interrupted)
+    }
+
+    /// Those that end a server. SIGHUP does not end one with files that others replace:
+    /// programs that rotate logs or renew certificates send it.
+    pub(super) fn of_server(has_files: bool) -> Result<Self, StartupError> {
+        let mut signals = ending();
+        if has_files {
+            handle_by_nothing(SIGHUP)?;
+            signals.retain(|signal| *signal != SIGHUP);
+        }
+        Self::new(signals, Exit::Success)
+    }
+
+    /// Until the loop handles the signals, they end the program at once: it has nothing to
+    /// finish yet. The system would ignore them if it is the first process of a container.
+    fn new(signals: Vec<i32>, exit: Exit) -> Result<Self, StartupError> {
+        let is_starting = Arc::new(AtomicBool::new(true));
+        for signal in &signals {
+            let condition = Arc::clone(&is_starting);
+            flag::register_conditional_shutdown(*signal, exit as i32, condition)
+                .map_err(StartupError::system("cannot handle signals"))?;
+        }
+        Ok(Self {
+            signals,
+            is_starting,
+        })
+    }
+
+    /// Lets the loop handle these signals, except for `handled` ones. If it is blocked, they
+    /// end the program with this exit code.
+    pub(super) fn stop<R: Role>(
+        &self,
+        reactor: &mut Reactor<R>,
+        handled: &[i32],
+        exit: Exit,
+        patience: Patience,
+    ) -> Result<(), StartupError>
+    where
+        R::File: AsFd,
+    {
+        let signals = self.signals.iter().copied();
+        let signals: Vec<i32> = signals.filter(|signal| !handled.contains(signal)).collect();
+        reactor
+            .stop_on_signals(&signals)
+            .map_err(StartupError::system("cannot handle signals"))?;
+        self.is_starting.store(false, Ordering::SeqCst);
+        end_if_blocked(exit, &signals, patience, reactor.handle())
+    }
+}
+
+/// Which signals end a program whose loop is blocked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Each of them.
+    None,
+    /// The second one, and later ones: until then, the disk may answer again and let transfers
+    /// go on.
+    UntilSecondSignal,
+}
+
+fn ending() -> Vec<i32> {
     let is_ending = |signal: &i32| *signal != SIGHUP || !is_hangup_ignored();
     let real_time = SIGRTMIN()..=SIGRTMAX();
     ENDING
@@ -54,17 +126,6 @@ pub(super) fn ending() -> Vec<i32> {
         .filter(is_ending)
         .chain(real_time)
         .collect()
-}
-
-/// The signals that end a server. SIGHUP does not end one with files that others replace:
-/// programs that rotate logs or renew certificates send it.
-pub(super) fn ending_server(has_files: bool) -> Result<Vec<i32>, StartupError> {
-    let mut signals = ending();
-    if has_files {
-        handle_by_nothing(SIGHUP)?;
-        signals.retain(|signal| *signal != SIGHUP);
-    }
-    Ok(signals)
 }
 
 /// Whether the program was started to ignore SIGHUP, as by nohup. Says no once the
@@ -84,25 +145,13 @@ pub(super) fn handle_by_nothing(signal: i32) -> Result<(), StartupError> {
     result.map_err(StartupError::system("cannot handle signals"))
 }
 
-/// Ends the program at once on these signals as long as the returned flag is set: it has
-/// nothing to finish yet. The system would ignore them if it is the first process of a
-/// container.
-pub(super) fn end_at_once(signals: &[i32]) -> Result<Arc<AtomicBool>, StartupError> {
-    let is_starting = Arc::new(AtomicBool::new(true));
-    for signal in signals {
-        let (exit, condition) = (Exit::Success as i32, Arc::clone(&is_starting));
-        flag::register_conditional_shutdown(*signal, exit, condition)
-            .map_err(StartupError::system("cannot handle signals"))?;
-    }
-    Ok(is_starting)
-}
-
 /// The loop handles all signals, but not while it waits for a slow reader of stdout, for the
-/// reader of a FIFO or for a suspended terminal. Then this ends the program. It does so as
-/// well if the program goes on after a second signal.
-pub(super) fn end_if_blocked<M: Send + 'static>(
+/// reader of a FIFO, for a suspended terminal or for a disk. Then this ends the program. It
+/// does so as well if the program goes on after a second signal.
+fn end_if_blocked<M: Send + 'static>(
     exit: Exit,
     signals: &[i32],
+    patience: Patience,
     program: Handle<M>,
 ) -> Result<(), StartupError> {
     let terminal = TerminalMode::current();
@@ -112,7 +161,10 @@ pub(super) fn end_if_blocked<M: Send + 'static>(
             let mut count = 0;
             for signal in arrived.forever() {
                 // A terminal that is closed sends SIGHUP more than once.
-                count += usize::from(matches!(signal, SIGINT | SIGQUIT | SIGTERM));
+                count += usize::from(signal != SIGHUP);
+                if count < 2 && patience == Patience::UntilSecondSignal {
+                    continue;
+                }
                 if program.answers_within(HANDLING_TIMEOUT) {
                     if count < 2 {
                         continue;

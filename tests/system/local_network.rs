@@ -6,6 +6,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
+
 use crate::support::namespaces::{Machine, NEIGHBOUR};
 use crate::support::{
     ProgramOutput, RunningProgram, SECRET, SecretFile, Server, folder, is_missing, run, server_id,
@@ -401,6 +403,23 @@ fn a_download_that_waits_looks_for_nodes_again() {
     let mut stdout = client.child.stdout.take().expect("a pipe");
     stdout.read_to_string(&mut content).expect("a text");
     assert_eq!(content, "it is there");
+}
+
+/// It handles the signal: the system ignores others for the first process of a container.
+#[test]
+fn a_signal_ends_a_client_that_waits_for_a_server() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let mut command = here.command(env!("CARGO_BIN_EXE_peer-client"));
+    command.args(["auto", "get", "file", "--wait", "50"]);
+    command.stderr(Stdio::piped());
+    let mut client = RunningProgram::start(&mut command);
+    let stderr = client.child.stderr.take().expect("a pipe");
+    let mut lines = BufReader::new(stderr).lines();
+    assert!(lines.any(|line| line.expect("text").contains("waiting up to 50 s")));
+    client.signal(Signal::TERM);
+    assert_eq!(client.wait(), Some(130));
 }
 
 #[test]

@@ -2,12 +2,13 @@
 //! opens a log file again.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::pipe::fcntl_getpipe_size;
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Action, tcflow};
@@ -77,6 +78,26 @@ fn a_real_time_signal_ends_a_program_like_sigterm() {
     }
     kill("-37", relay.pid());
     assert_eq!(relay.wait().code(), Some(0));
+}
+
+/// Nobody reads its stdout. A disk that does not answer blocks a server in the same way.
+#[test]
+fn the_second_signal_ends_a_blocked_server() {
+    let (reader, mut stdout) = pipe().expect("a pipe");
+    let size = fcntl_getpipe_size(&stdout).expect("a pipe");
+    stdout.write_all(&vec![b'\n'; size]).expect("there is room");
+    let mut command = relay_command(&[]);
+    command.stdout(stdout).stderr(Stdio::piped());
+    let mut relay = RunningProgram::start(&mut command);
+    drop(command);
+    let stderr = relay.child.stderr.take().expect("a pipe");
+    let mut log = BufReader::new(stderr).lines();
+    assert!(log.any(|line| line.expect("text").contains("limits: ")));
+    relay.signal(Signal::TERM);
+    assert!(relay.is_running_after(Duration::from_secs(6)));
+    relay.signal(Signal::TERM);
+    assert_eq!(relay.wait(), Some(10));
+    drop(reader);
 }
 
 #[test]
