@@ -22,7 +22,7 @@
 //! | [`logging`], [`limits`], [`quantity`] | log lines; limits and how a command line writes them |
 //! | [`close_reason`], [`name_glob`], [`protocol`] | why a connection closes; globs of file names; all text on the wire |
 //! | [`tls`] | keys, certificates and known relays, and what both sides need to speak TLS |
-//! | [`timers`], `figure`, `histogram`, `rate_limiter`, `wall_clock`, [`escaped`], [`counted`], `byte_size`, `system_error`, `stdio`, [`xdg`] | deadlines, figures of a server, times in buckets, events per second, the date, foreign text, plurals, sizes, errors, standard streams, user folders |
+//! | [`timers`], `figure`, `histogram`, `rate_limiter`, `wall_clock`, [`escaped`], [`counted`], `byte_size`, `system_error`, `stdio`, `file_system`, [`xdg`] | deadlines, figures of a server, times in buckets, events per second, the date, foreign text, plurals, sizes, errors, standard streams, types of file systems, user folders |
 //! | [`sandbox`] | what the kernel lets a server open |
 //!
 //! # Where to look
@@ -54,6 +54,7 @@ pub mod discovery;
 pub mod download;
 pub mod escaped;
 pub(crate) mod figure;
+pub(crate) mod file_system;
 pub mod histogram;
 pub mod jobs;
 pub mod limits;

@@ -10,7 +10,7 @@ use crate::share::file_identity::FileIdentity;
 use crate::share::roots::is_within;
 use crate::share::skipped_entries::{SkipWarnings, SkippedEntries};
 use crate::share::walk::WalkResult;
-use crate::share::worker_messages::HashResult;
+use crate::share::worker_messages::{CacheUse, HashResult};
 
 /// The files of the last walk.
 #[derive(Default)]
@@ -74,8 +74,7 @@ impl CatalogEntry {
 
 impl Catalog {
     /// Replaces all entries, or those `within` a name, by the files of a walk. Calls
-    /// `request_hash` for each file that is new or changed, or may be; the
-    /// flag says that the content may have changed although the identity has not. Compares each file once,
+    /// `request_hash` for each file that is new or changed, or may be. Compares each file once,
     /// because the loop waits. Files that are still being fetched are listed if they are
     /// `is_shared`.
     pub(super) fn update(
@@ -83,7 +82,7 @@ impl Catalog {
         mut walk: WalkResult,
         within: Option<&str>,
         is_shared: impl Fn(&str) -> bool,
-        mut request_hash: impl FnMut(&CatalogEntry, bool),
+        mut request_hash: impl FnMut(&CatalogEntry, CacheUse),
     ) {
         let mut all = mem::take(&mut self.files);
         let listed = all.len();
@@ -107,13 +106,18 @@ impl Catalog {
             let same = old.next_if(|file| file.name == name && file.identity == identity);
             unchanged += usize::from(same.is_some());
             // After a failure the cache has no hash, or one that was not to be used.
-            let skips_cache =
+            let may_have_changed =
                 walk.written.contains(&name) || same.as_ref().is_some_and(|file| file.has_failed);
             // Such an entry has its hash, or the hash was requested.
-            let known = same.filter(|_| !skips_cache);
+            let known = same.filter(|_| !may_have_changed);
             let file = known.unwrap_or_else(|| {
                 let file = CatalogEntry::new(name, identity);
-                request_hash(&file, skips_cache);
+                let cache_use = match walk.devices.is_reliable(identity.device) {
+                    true if may_have_changed => CacheUse::StoreOnly,
+                    true => CacheUse::Full,
+                    false => CacheUse::None,
+                };
+                request_hash(&file, cache_use);
                 file
             });
             files.push(file);
@@ -235,6 +239,7 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::share::walked_devices::WalkedDevices;
 
     /// Regression: the next attempt took the hash of the content before the write.
     #[test]
@@ -242,6 +247,7 @@ mod tests {
         let identity = FileIdentity::parse("1 2 3 4 5 6").unwrap();
         let walk = |written: &[&str]| WalkResult {
             files: vec![("a".to_owned(), identity)],
+            devices: WalkedDevices([(identity.device, true)].into()),
             written: written.iter().map(ToString::to_string).collect(),
             ..WalkResult::default()
         };
@@ -252,9 +258,7 @@ mod tests {
                 walk(written),
                 None,
                 |_| true,
-                |_, skips_cache| {
-                    requests.push(skips_cache);
-                },
+                |_, cache_use| requests.push(cache_use),
             );
             catalog.set_hash(&HashResult {
                 name: "a".to_owned(),
@@ -262,6 +266,10 @@ mod tests {
                 hashes: None,
             });
         }
-        assert_eq!(requests, [false, true, true, true]);
+        let store_only = CacheUse::StoreOnly;
+        assert_eq!(
+            requests,
+            [CacheUse::Full, store_only, store_only, store_only]
+        );
     }
 }

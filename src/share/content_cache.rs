@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashTable;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 
+use crate::file_system::is_local;
 use crate::node::{ComputedValues, SmallContent};
 use crate::protocol::FileName;
 use crate::share::file_identity::FileIdentity;
@@ -45,18 +46,6 @@ const EVENTS: WatchFlags = WatchFlags::MODIFY
     .union(WatchFlags::MOVE_SELF)
     .union(WatchFlags::ONLYDIR)
     .union(WatchFlags::DONT_FOLLOW);
-
-/// Magic numbers of file systems that only this machine can change (statfs(2)).
-const LOCAL_FILE_SYSTEMS: [u64; 8] = [
-    0xEF53,      // ext2, ext3, ext4
-    0x5846_5342, // xfs
-    0x9123_683E, // btrfs
-    0xF2F5_2010, // f2fs
-    0x2FC1_2FC1, // zfs
-    0xCA45_1A4E, // bcachefs
-    0x0102_1994, // tmpfs
-    0x794C_7630, // overlayfs
-];
 
 /// Size of the read buffer, for many events.
 const BUFFER_SIZE: usize = 4096;
@@ -127,12 +116,7 @@ impl ContentCache {
     /// A cache of at most `max_bytes` for the open folder `root`. None if the file
     /// system does not report all changes.
     pub(super) fn new(root: &OwnedFd, max_bytes: usize) -> Option<Self> {
-        #[allow(
-            clippy::cast_sign_loss,
-            reason = "the type of f_type differs by platform"
-        )]
-        let kind = rustix::fs::fstatfs(root).ok()?.f_type as u64;
-        if max_bytes == 0 || !LOCAL_FILE_SYSTEMS.contains(&kind) {
+        if max_bytes == 0 || !is_local(root) {
             return None;
         }
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok()?;

@@ -180,7 +180,7 @@ impl Folder {
         let max_hashed = self.settings.max_hashed;
         let is_shared = |name: &str| roots.shares_in_main(name);
         self.catalog
-            .update(walk, within, is_shared, |file, skips_cache| {
+            .update(walk, within, is_shared, |file, cache_use| {
                 if let Some(root) = roots.root_of(&file.name)
                     && file.identity.size <= max_hashed
                 {
@@ -189,7 +189,7 @@ impl Folder {
                         root: Arc::downgrade(root),
                         name: file.name.clone(),
                         identity: file.identity,
-                        skips_cache,
+                        cache_use,
                     });
                 }
             });

@@ -146,6 +146,7 @@ impl Eq for BySize {}
 mod tests {
     use super::*;
     use crate::share::file_identity::FileIdentity;
+    use crate::share::worker_messages::CacheUse;
     use std::sync::Weak;
 
     fn request(name: &str, size: u64) -> HashRequest {
@@ -153,7 +154,7 @@ mod tests {
             root: Weak::new(),
             name: name.to_owned(),
             identity: FileIdentity::parse(&format!("1 2 {size} 4 5 6")).unwrap(),
-            skips_cache: false,
+            cache_use: CacheUse::Full,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::escaped::Escaped;
 use crate::share::file_hasher::{FileHasher, FileHashes, HashProgress};
 use crate::share::hash_cache::HashCache;
 use crate::share::hash_queue::{HashQueue, REST_TIME};
-use crate::share::worker_messages::{HashRequest, HashResult, ShareUpdate};
+use crate::share::worker_messages::{CacheUse, HashRequest, HashResult, ShareUpdate};
 
 /// The most files that are open at the same time, each put aside for a smaller one.
 const MAX_OPEN: usize = 8;
@@ -45,7 +45,7 @@ struct HashJob {
     hasher: FileHasher,
     start: Instant,
     /// The hash may be stored on disk.
-    is_at_rest: bool,
+    is_storable: bool,
 }
 
 impl HashWorker {
@@ -132,14 +132,15 @@ impl<F: Fn(ShareUpdate)> HashThread<F> {
     /// Reports the hash if it is known, else opens the file.
     fn start(&mut self, request: HashRequest) {
         let identity = &request.identity;
-        let cached = match request.skips_cache {
-            true => None,
-            false => self.cache.get(identity, self.has_sha256),
+        let cached = match request.cache_use {
+            CacheUse::Full => self.cache.get(identity, self.has_sha256),
+            CacheUse::StoreOnly | CacheUse::None => None,
         };
         if cached.is_some() || self.cache.is_stored_in(identity) {
             return self.report(request, cached);
         }
         let is_at_rest = identity.age().is_some_and(|age| age >= REST_TIME);
+        let is_storable = is_at_rest && request.cache_use != CacheUse::None;
         let start = Instant::now();
         let opened = request.root.upgrade().map_or(Ok(None), |root| {
             FileHasher::open(&root, &request.name, *identity, self.has_sha256)
@@ -149,7 +150,7 @@ impl<F: Fn(ShareUpdate)> HashThread<F> {
                 request,
                 hasher,
                 start,
-                is_at_rest,
+                is_storable,
             }),
             Ok(None) => self.report(request, None),
             Err(error) => self.report_failure(request, &error),
@@ -169,7 +170,7 @@ impl<F: Fn(ShareUpdate)> HashThread<F> {
         self.queue.record_attempt(name, job.start, Instant::now());
         match progress {
             Ok(HashProgress::Finished(hashes)) => {
-                if job.is_at_rest {
+                if job.is_storable {
                     self.cache.insert(job.request.identity, &hashes);
                 }
                 self.report(job.request, Some(hashes));
@@ -214,7 +215,7 @@ mod tests {
             root: Arc::downgrade(&root),
             name: name.to_owned(),
             identity: root.open(name).unwrap().identity,
-            skips_cache: false,
+            cache_use: CacheUse::Full,
         };
         let reports = Cell::new(0);
         let (_sender, requests) = mpsc::channel();

@@ -33,6 +33,7 @@ mod scan_worker;
 mod shared_file;
 mod skipped_entries;
 mod walk;
+mod walked_devices;
 mod watch;
 mod worker_messages;
 

@@ -13,9 +13,11 @@ use crate::node::Unavailable;
 use crate::protocol::{FileName, MAX_NAME};
 use crate::share::content_reader::unavailable;
 use crate::share::file_identity::FileIdentity;
+use crate::share::open_beneath::RegularFile;
 use crate::share::root::{Root, device_on_blocks};
 use crate::share::roots::{Roots, ancestors};
 use crate::share::skipped_entries::SkippedEntries;
+use crate::share::walked_devices::WalkedDevices;
 use crate::share::watch::{FolderWatch, WatchId, WrittenFiles};
 use crate::system_error::Reason;
 
@@ -40,6 +42,7 @@ pub(super) struct WalkResult {
     pub(super) files: Vec<(String, FileIdentity)>,
     /// The names of files whose content may have changed without a change of identity.
     pub(super) written: HashSet<String>,
+    pub(super) devices: WalkedDevices,
     pub(super) skipped: SkippedEntries,
     /// The names of files and folders, empty for the node's folder, that could not be read
     /// for a reason that may pass, such as an error of the disk. What is known of them stays
@@ -174,6 +177,9 @@ impl<'a> Walk<'a> {
                     watch: self.watch.add(&fd, || root.location.join(&path)),
                     device: device_on_blocks(&fd),
                 };
+                if let Some(device) = folder.device {
+                    self.result.devices.add(device, &fd);
+                }
                 Ok((folder, Dir::new(fd)?))
             });
             match open {
@@ -285,7 +291,7 @@ impl<'a> Walk<'a> {
             return Ok(identity);
         }
         match folder.root.open(name) {
-            Ok(file) => Ok(Some(file.identity)),
+            Ok(file) => Ok(Some(self.identity_of(&file))),
             Err(error) if matches!(unavailable(&error), Unavailable::NotFound) => {
                 self.skip(name, "it cannot be opened, or its size is not true");
                 Ok(None)
@@ -297,9 +303,14 @@ impl<'a> Walk<'a> {
     /// The identity of the file of this name, if it can be opened.
     fn opened(&mut self, root: &Root, name: &str) -> Result<Option<FileIdentity>, OutOfResources> {
         match root.open(name) {
-            Ok(file) => Ok(Some(file.identity)),
+            Ok(file) => Ok(Some(self.identity_of(&file))),
             Err(error) => self.skip_file(name, &error),
         }
+    }
+
+    fn identity_of(&mut self, file: &RegularFile) -> FileIdentity {
+        self.result.devices.add(file.identity.device, &file.file);
+        file.identity
     }
 
     fn add(&mut self, name: String, identity: FileIdentity) {

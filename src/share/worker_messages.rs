@@ -34,8 +34,18 @@ pub(super) struct HashRequest {
     pub(super) root: Weak<Root>,
     pub(super) name: String,
     pub(super) identity: FileIdentity,
-    /// The content may have changed although the identity has not.
-    pub(super) skips_cache: bool,
+    pub(super) cache_use: CacheUse,
+}
+
+/// What a request may do with the hash cache.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum CacheUse {
+    /// Take a hash from it, and store one in it.
+    Full,
+    /// Only store a hash: the content may have changed although the identity has not.
+    StoreOnly,
+    /// Nothing: files of this file system have no reliable identity.
+    None,
 }
 
 /// The result of a hash request.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -157,4 +158,31 @@ fn a_full_disk_holds_whole_small_files_only() {
     );
     assert!(text.contains(&left), "{text}");
     assert_eq!(text.matches("No space left").count(), 1, "{text}");
+}
+
+/// Device, inode and times of a file may be those of another one after a mount, as with sshfs and
+/// vfat. Only of known types of file systems this cannot be so; ramfs is not among them.
+#[test]
+fn no_hash_is_stored_or_read_for_a_file_system_without_a_reliable_identity() {
+    let Some(disk) = FileSystem::mount(&["-t", "ramfs", "none"]) else {
+        return;
+    };
+    let home = folder(&[]);
+    let path = disk.root().join("a");
+    fs::write(&path, "content").expect("a file");
+    hashes::wait_for_rest(disk.root(), &["a"]);
+    // The line of another file that had the same identity.
+    let metadata = fs::metadata(&path).expect("a file");
+    let other = hashes::hash(b"another");
+    let (device, inode, size) = (metadata.dev(), metadata.ino(), metadata.size());
+    let (mtime, ctime, nanos) = (metadata.mtime(), metadata.ctime(), metadata.ctime_nsec());
+    let forged = format!("{device} {inode} {size} {mtime} {ctime} {nanos} {other}\n");
+    let cache = home.path().join("hashes");
+    fs::write(&cache, &forged).expect("a file");
+    let relay = relay(&[]);
+    let cache_path = cache.to_str().expect("a text");
+    let node = hashes::node(&relay, disk.root(), &["--hash-cache", cache_path]);
+    eventually("its hash is known", || hashes::stat(&node, "a") != "-");
+    assert_eq!(hashes::stat(&node, "a"), hashes::hash(b"content"));
+    assert_eq!(fs::read_to_string(&cache).expect("a text"), forged);
 }
