@@ -136,7 +136,7 @@ impl<S, F, T> Connection<S, F, T> {
             readiness: Readiness {
                 readable: is_open,
                 writable: is_open,
-                end_of_input: EndOfInput::Unknown,
+                ..Readiness::default()
             },
             is_queued: false,
             is_handling_input: false,
@@ -305,9 +305,7 @@ impl<S, F: SendableFile, T: Transport<F>> Connection<S, F, T> {
         }
         self.readiness.readable = match left {
             InputLeft::None => false,
-            // A short read means empty (epoll(7), question 9), unless the same event announced
-            // the end of input.
-            InputLeft::Unlikely => self.readiness.end_of_input != EndOfInput::Unknown,
+            InputLeft::Unlikely => !self.readiness.is_short_read_trusted(),
             InputLeft::Likely => true,
         };
         self.bytes_in += received.unwrap_or(0) as u64;

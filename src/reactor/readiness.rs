@@ -11,6 +11,8 @@ pub(super) struct Readiness {
     /// Sending may be accepted. Set and cleared likewise.
     pub(super) writable: bool,
     pub(super) end_of_input: EndOfInput,
+    /// Urgent data has arrived: see tcp(7).
+    pub(super) has_urgent_data: bool,
 }
 
 /// Whether the peer has ended its side.
@@ -30,7 +32,7 @@ pub(super) enum EndOfInput {
 pub(super) enum InputLeft {
     /// None: another event announces more.
     None,
-    /// None, unless the end of input.
+    /// None, unless [`Readiness::is_short_read_trusted`] says no.
     Unlikely,
     /// Perhaps some.
     Likely,
@@ -44,5 +46,13 @@ impl Readiness {
         if event.is_closed && self.end_of_input == EndOfInput::Unknown {
             self.end_of_input = EndOfInput::Announced;
         }
+        self.has_urgent_data |= event.is_urgent;
+    }
+
+    /// Whether a read that does not fill its buffer has emptied the stream (epoll(7), question 9).
+    /// The end of input may follow, if an event has announced it, and a read stops at the mark of
+    /// urgent data.
+    pub(super) fn is_short_read_trusted(&self) -> bool {
+        self.end_of_input == EndOfInput::Unknown && !self.has_urgent_data
     }
 }

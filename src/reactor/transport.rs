@@ -96,6 +96,8 @@ pub struct StreamEvent {
     pub is_writable: bool,
     /// The peer has ended its side, or the stream has failed: no other event follows.
     pub is_closed: bool,
+    /// The peer has sent urgent data.
+    pub is_urgent: bool,
 }
 
 impl From<&Event> for StreamEvent {
@@ -105,6 +107,7 @@ impl From<&Event> for StreamEvent {
             is_readable: event.is_readable() || is_closed,
             is_writable: event.is_writable() || event.is_write_closed() || event.is_error(),
             is_closed,
+            is_urgent: event.is_priority(),
         }
     }
 }
@@ -119,7 +122,8 @@ impl<F: AsFd> Transport<F> for TcpStream {
     }
 
     fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(self, token, Interest::READABLE | Interest::WRITABLE)
+        let interests = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
+        registry.register(self, token, interests)
     }
 
     fn is_established(&mut self) -> io::Result<bool> {

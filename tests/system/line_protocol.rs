@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::support::relay_index::wait_for_names;
@@ -46,6 +47,25 @@ fn requests_before_the_end_of_input_are_answered() {
     let answer = "FOUND 17\nHello, Peerline!\nPONG\n".repeat(500);
     assert_eq!(ask(node.address(), request.as_bytes()), answer);
     assert_eq!(ask(node.address(), b""), "", "nothing asked, nothing said");
+}
+
+/// A read stops at the mark of urgent data (tcp(7)), also if more has arrived. Regression: what
+/// followed was left unread.
+#[test]
+fn requests_behind_urgent_data_are_answered() {
+    let (relay, node, _share) = relay_and_node();
+    for server in [&relay, &node] {
+        let mut nc = Nc::connect(server.address());
+        assert_eq!(nc.ask("PING"), "PONG");
+        server.signal(Signal::STOP);
+        nc.send("PING\n");
+        nc.send_urgent(b'!');
+        nc.send("PING\nPING\n");
+        server.signal(Signal::CONT);
+        for _ in 0..3 {
+            assert_eq!(nc.line(), "PONG");
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+use rustix::net::{
+    AddressFamily, SendFlags, SocketFlags, SocketType, bind, connect, send, socket_with,
+};
 
 use crate::support::DEADLINE;
 
@@ -51,6 +53,12 @@ impl Nc {
         self.stream()
             .write_all(bytes.as_ref())
             .expect("the other side takes it");
+    }
+
+    /// Sends urgent data, which is no part of the stream; `telnet` does so at ctrl-C.
+    pub fn send_urgent(&mut self, byte: u8) {
+        let sent = send(self.stream(), &[byte], SendFlags::OOB);
+        sent.expect("the other side takes it");
     }
 
     /// Closes the writing side, as `nc -N` does at the end of its input.
