@@ -14,6 +14,7 @@ mod file_writer;
 mod output_file;
 mod parent_folder;
 mod part_file;
+mod part_files;
 mod part_names;
 mod part_state;
 mod permissions;

@@ -1,19 +1,16 @@
-//! A large content on its way: the part file gets the bytes, and the state file says
-//! which pieces are there. If the download is broken off, both stay for a later one.
+//! A large content on its way, see [`PartFiles`]. If the download is broken off, the files
+//! stay for a later one.
 
-use std::ffi::OsStr;
-use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::download::disk_space::{self, SpaceReservation};
-use crate::download::part_names::PartNames;
+use crate::download::part_files::PartFiles;
 use crate::download::part_state::{self, LoadedState};
 use crate::download::piece_check::PieceCheck;
 use crate::download::save_error::SaveError;
@@ -31,17 +28,9 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(2);
 /// wait for more; it is checked by the next download.
 const MAX_LAST_SYNC: u64 = 32 * 1024 * 1024;
 
-/// How often the part file may vanish while it is opened, because another program has
-/// completed it.
-const MAX_TRIES: u32 = 3;
-
 /// A large file that is being written.
 pub(super) struct PartFile {
-    target: TargetFile,
-    names: PartNames,
-    /// Both files are locked as long as the part file is in use.
-    part: Arc<File>,
-    state: Arc<File>,
+    files: PartFiles,
     layout: PieceLayout,
     reservation: SpaceReservation,
     /// The pieces that are there.
@@ -68,27 +57,9 @@ impl PartFile {
         content: &ContentInfo,
         restart: bool,
     ) -> Result<(Self, Opened), SaveError> {
-        let names = PartNames::new(&target.name);
-        let part = open_locked(&target, &names.part)?;
-        let is_empty = part.metadata()?.len() == 0;
-        let mut flags = OFlags::RDWR | OFlags::APPEND;
-        flags.set(OFlags::CREATE, is_empty);
-        let state = match target.open(&names.state, flags) {
-            Err(error) if !is_empty && error.kind() == io::ErrorKind::NotFound => {
-                return Err(SaveError::UnknownPart(names.part));
-            }
-            state => state.inspect_err(|_| remove_empty(&target, &names, &part))?,
-        };
-        if !lock(&target, &names.state, &state).unwrap_or(false) {
-            // Another program has completed this file, and is about to remove its state.
-            remove_empty(&target, &names, &part);
-            return Err(SaveError::InUse);
-        }
+        let (files, is_empty) = PartFiles::open(target)?;
         let mut file = Self {
-            target,
-            names,
-            part: Arc::new(part),
-            state: Arc::new(state),
+            files,
             layout: PieceLayout::new(content.size),
             reservation: SpaceReservation::new(PieceLayout::new(content.size)),
             pieces: PieceSet::default(),
@@ -109,27 +80,27 @@ impl PartFile {
 
     /// Begins an empty part.
     fn begin(&mut self, content: &ContentInfo) -> Result<Opened, SaveError> {
-        self.part.set_len(0)?;
-        let owned = self.target.set_owner(&self.part);
+        self.files.part.set_len(0)?;
+        let owned = self.files.target.set_owner(&self.files.part);
         owned
-            .and_then(|()| part_state::create(&self.state, content, &PieceSet::default()))
+            .and_then(|()| part_state::create(&self.files.state, content, &PieceSet::default()))
             .map_err(SaveError::from)
-            .and_then(|()| disk_space::set_size(&self.part, content.size))
-            .inspect_err(|_| self.remove())?;
+            .and_then(|()| disk_space::set_size(&self.files.part, content.size))
+            .inspect_err(|_| self.files.remove())?;
         self.reservation.open();
         Ok(Opened::Empty)
     }
 
     /// Continues a part that is not empty.
     fn resume(&mut self, content: &ContentInfo) -> Result<Opened, SaveError> {
-        let change = part_state::last_change(&self.part)?;
-        let is_whole = self.part.metadata()?.len() == content.size;
-        let part = || self.names.part.clone();
+        let change = part_state::last_change(&self.files.part)?;
+        let is_whole = self.files.part.metadata()?.len() == content.size;
+        let part = || self.files.names.part.clone();
         let refusal = || match content.hash {
             Some(_) => SaveError::OtherContent(part()),
             None => SaveError::UnknownContent(part()),
         };
-        let (pieces, unchecked) = match part_state::load(&self.state, content, &change)? {
+        let (pieces, unchecked) = match part_state::load(&self.files.state, content, &change)? {
             LoadedState::OtherContent => return Err(refusal()),
             LoadedState::Pieces { pieces, unchecked } if is_whole => (pieces, unchecked),
             // The system has lost the state. A part of another length is another one.
@@ -139,8 +110,8 @@ impl PartFile {
             // The system has lost the state, or a part of the file.
             LoadedState::Pieces { .. } | LoadedState::Unreadable if content.hash.is_some() => {
                 let all: PieceSet = (0..self.layout.count() as u32).collect();
-                part_state::create(&self.state, content, &all)?;
-                self.part.set_len(content.size)?;
+                part_state::create(&self.files.state, content, &all)?;
+                self.files.part.set_len(content.size)?;
                 (PieceSet::default(), all)
             }
             _ => return self.begin(content),
@@ -152,7 +123,7 @@ impl PartFile {
 
     pub(super) fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.reservation.on_write(offset);
-        sparse_write::write_at(&self.part, offset, bytes)
+        sparse_write::write_at(&self.files.part, offset, bytes)
     }
 
     /// A piece was written and is right.
@@ -162,10 +133,10 @@ impl PartFile {
     pub(super) fn record_piece(&mut self, index: u32) -> Result<(), SaveError> {
         self.unchecked.remove(index);
         if self.pieces.insert(index) {
-            let reserved = self.reservation.reserve(&self.part);
-            reserved.inspect_err(|_| self.remove())?;
+            let reserved = self.reservation.reserve(&self.files.part);
+            reserved.inspect_err(|_| self.files.remove())?;
             if self.doubtful.insert(index) {
-                part_state::append_piece(&self.state, index)?;
+                part_state::append_piece(&self.files.state, index)?;
             }
             self.since_sync += 1;
             self.start_sync()?;
@@ -175,7 +146,7 @@ impl PartFile {
 
     /// Another descriptor of the file.
     pub(super) fn descriptor(&self) -> io::Result<OwnedFd> {
-        Ok(self.part.try_clone()?.into())
+        self.files.descriptor()
     }
 
     /// Starts to check pieces against their values.
@@ -184,7 +155,7 @@ impl PartFile {
         pieces: &PieceSet,
         values: &[PieceValue],
     ) -> io::Result<()> {
-        let check = PieceCheck::start(Arc::clone(&self.part), self.layout, pieces, values)?;
+        let check = PieceCheck::start(Arc::clone(&self.files.part), self.layout, pieces, values)?;
         self.check = Some(check);
         Ok(())
     }
@@ -211,7 +182,7 @@ impl PartFile {
         if self.sync.is_some() || is_ending || self.last_sync.elapsed() < SYNC_INTERVAL {
             return Ok(());
         }
-        let (part, state) = (Arc::clone(&self.part), Arc::clone(&self.state));
+        let (part, state) = (Arc::clone(&self.files.part), Arc::clone(&self.files.state));
         let sync = move || {
             part.sync_data()?;
             state.sync_data()
@@ -267,10 +238,10 @@ impl PartFile {
             self.end_sync()?;
         }
         if is_little && !self.has_sync_failed {
-            self.on_synced(&unsynced, self.part.sync_data())?;
+            self.on_synced(&unsynced, self.files.part.sync_data())?;
         }
-        let change = part_state::set_mtime_back(&self.part)?;
-        part_state::append_close(&self.state, &self.doubtful, &change)
+        let change = part_state::set_mtime_back(&self.files.part)?;
+        part_state::append_close(&self.files.state, &self.doubtful, &change)
     }
 
     /// The content is complete.
@@ -278,29 +249,25 @@ impl PartFile {
         if self.is_sync_finished() {
             self.end_sync()?;
         }
-        self.target.install(&self.part, &self.names.part, content)?;
-        self.target.remove(&self.names.state, &self.state);
-        Ok(())
+        self.files.install(content)
     }
 
     /// Removes both files.
     pub(super) fn remove(&self) {
-        self.target.remove(&self.names.part, &self.part);
-        self.target.remove(&self.names.state, &self.state);
+        self.files.remove();
     }
 
     /// Leaves both files for a later download, and says what is in them. None if they were
     /// removed because they hold no piece, or because the part has lost its name.
     pub(super) fn keep(mut self) -> Option<StoredBytes> {
-        let is_lost = matches!(self.target.has(&self.names.part, &self.part), Ok(false));
-        if is_lost || (self.pieces.is_empty() && self.unchecked.is_empty()) {
-            self.remove();
+        if self.files.is_lost() || (self.pieces.is_empty() && self.unchecked.is_empty()) {
+            self.files.remove();
             return None;
         }
         if let Err(error) = self.close() {
             log::debug!(
                 "{}: all of it will be checked: {error}",
-                self.names.part.display()
+                self.files.names.part.display()
             );
         }
         Some(StoredBytes::new(
@@ -311,61 +278,10 @@ impl PartFile {
     }
 }
 
-impl Drop for PartFile {
-    /// Threads that sync or check the files may still have them open. The next download
-    /// need not wait for their end.
-    fn drop(&mut self) {
-        for file in [&self.part, &self.state] {
-            // Some file systems have no locks.
-            let _ = file.unlock();
-        }
-    }
-}
-
-/// Opens the part file, and locks it.
-fn open_locked(target: &TargetFile, name: &OsStr) -> Result<File, SaveError> {
-    for _ in 0..MAX_TRIES {
-        let file = match target.create(name) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                match target.open(name, OFlags::RDWR) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
-                        return Err(SaveError::UnknownPart(name.to_owned()));
-                    }
-                    file => file?,
-                }
-            }
-            file => file?,
-        };
-        if !file.metadata()?.is_file() {
-            return Err(SaveError::UnknownPart(name.to_owned()));
-        }
-        if lock(target, name, &file)? {
-            return Ok(file);
-        }
-    }
-    Err(SaveError::InUse)
-}
-
-/// Removes a part file in which there is nothing.
-fn remove_empty(target: &TargetFile, names: &PartNames, part: &File) {
-    if part.metadata().is_ok_and(|part| part.len() == 0) {
-        target.remove(&names.part, part);
-    }
-}
-
-/// Locks a file. Returns whether `name` is still its name: another program that has
-/// completed its download renames the part, and removes the state, before it unlocks them.
-fn lock(target: &TargetFile, name: &OsStr, file: &File) -> Result<bool, SaveError> {
-    // Some file systems have no locks.
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        return Err(SaveError::InUse);
-    }
-    Ok(target.has(name, file)?)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
     use crate::download::resume_tests::{Fixture, part};
     use crate::download::save_folder::SaveFolder;
