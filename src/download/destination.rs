@@ -178,7 +178,7 @@ impl Destination {
         }
     }
 
-    /// The part file of a job.
+    /// Opens the part file of a job to read it.
     pub(crate) fn part_file(&self, job: JobId) -> Option<OwnedFd> {
         match self {
             Self::Print(_) => None,

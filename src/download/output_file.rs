@@ -174,10 +174,10 @@ impl OutputFile {
         }
     }
 
-    /// Another descriptor of the part file, if there is one.
+    /// Opens the part file to read it, if there is one.
     pub(super) fn part_file(&self) -> Option<OwnedFd> {
         match &self.output {
-            OpenOutput::Part(file) => file.descriptor().ok(),
+            OpenOutput::Part(file) => file.open_to_read().ok(),
             OpenOutput::Device { .. } | OpenOutput::Small(_) | OpenOutput::Repair(_) => None,
         }
     }

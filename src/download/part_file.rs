@@ -42,7 +42,9 @@ pub(super) struct PartFile {
     doubtful: PieceSet,
     /// The running sync, and the pieces that it brings to the disk.
     sync: Option<(JoinHandle<io::Result<()>>, PieceSet)>,
-    has_sync_failed: bool,
+    /// Whether an operation on the part has failed. The system tells once that it has lost
+    /// bytes, of whichever write: later operations succeed without them.
+    may_have_lost_bytes: bool,
     last_sync: Instant,
     /// The number of pieces since then.
     since_sync: usize,
@@ -66,7 +68,7 @@ impl PartFile {
             unchecked: PieceSet::default(),
             doubtful: PieceSet::default(),
             sync: None,
-            has_sync_failed: false,
+            may_have_lost_bytes: false,
             last_sync: Instant::now(),
             since_sync: 0,
             check: None,
@@ -123,7 +125,14 @@ impl PartFile {
 
     pub(super) fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.reservation.on_write(offset);
-        sparse_write::write_at(&self.files.part, offset, bytes)
+        let result = sparse_write::write_at(&self.files.part, offset, bytes);
+        self.on_operation(result)
+    }
+
+    /// An operation on the part has ended.
+    fn on_operation(&mut self, result: io::Result<()>) -> io::Result<()> {
+        self.may_have_lost_bytes |= result.is_err();
+        result
     }
 
     /// A piece was written and is right.
@@ -144,9 +153,9 @@ impl PartFile {
         Ok(())
     }
 
-    /// Another descriptor of the file.
-    pub(super) fn descriptor(&self) -> io::Result<OwnedFd> {
-        self.files.descriptor()
+    /// See [`PartFiles::open_to_read`].
+    pub(super) fn open_to_read(&self) -> io::Result<OwnedFd> {
+        self.files.open_to_read()
     }
 
     /// Starts to check pieces against their values.
@@ -217,28 +226,30 @@ impl PartFile {
 
     /// These pieces are on the disk, unless the sync has failed.
     fn on_synced(&mut self, pieces: &PieceSet, result: io::Result<()>) -> io::Result<()> {
-        match result {
-            Ok(()) => {
-                for index in pieces.iter() {
-                    self.doubtful.remove(index);
-                }
-            }
-            // The kernel tells an error once. Later syncs succeed without what was lost.
-            Err(_) => self.has_sync_failed = true,
+        self.on_operation(result)?;
+        for index in pieces.iter() {
+            self.doubtful.remove(index);
         }
-        result
+        Ok(())
     }
 
     /// Says in the state what is known of the part, so that the next download need not
     /// check all of it.
+    ///
+    /// # Errors
+    /// The system has lost bytes, or may have. Nothing is said of the part.
     fn close(&mut self) -> io::Result<()> {
         let unsynced = self.unsynced();
         let is_little = unsynced.bytes(&self.layout) <= MAX_LAST_SYNC;
         if is_little || self.is_sync_finished() {
             self.end_sync()?;
         }
-        if is_little && !self.has_sync_failed {
+        if is_little {
             self.on_synced(&unsynced, self.files.part.sync_data())?;
+        }
+        self.on_operation(self.files.check_close())?;
+        if self.may_have_lost_bytes {
+            return Err(Errno::IO.into());
         }
         let change = part_state::set_mtime_back(&self.files.part)?;
         part_state::append_close(&self.files.state, &self.doubtful, &change)
@@ -246,6 +257,8 @@ impl PartFile {
 
     /// The content is complete.
     pub(super) fn commit(&mut self, content: &ContentInfo) -> io::Result<()> {
+        // Without what was not written, the file has another length.
+        self.on_operation(self.files.check_close())?;
         if self.is_sync_finished() {
             self.end_sync()?;
         }
@@ -269,6 +282,9 @@ impl PartFile {
                 "{}: all of it will be checked: {error}",
                 self.files.names.part.display()
             );
+            for index in std::mem::take(&mut self.pieces).iter() {
+                self.unchecked.insert(index);
+            }
         }
         Some(StoredBytes::new(
             &self.pieces,
@@ -281,20 +297,24 @@ impl PartFile {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
+    use std::mem;
 
     use super::*;
-    use crate::download::resume_tests::{Fixture, part};
+    use crate::download::resume_tests::{Fixture, PIECE, part, stored_bytes};
     use crate::download::save_folder::SaveFolder;
 
-    #[test]
-    fn pieces_whose_sync_has_failed_are_checked() {
-        let fixture = Fixture::new();
-        fixture.break_off(&[0]);
+    fn open(fixture: &Fixture) -> PartFile {
         let folder = OwnedFd::from(File::open(fixture.folder.path()).expect("a folder"));
         let target = TargetFile::absent(Arc::new(SaveFolder::from(folder)), "file".as_ref());
-        let (mut file, opened) = PartFile::open(target, &fixture.content, false)
-            .unwrap_or_else(|_| panic!("it can be opened"));
-        assert_eq!(opened, part(&[0], &[]));
+        let opened = PartFile::open(target, &fixture.content, false);
+        opened.expect("it can be opened").0
+    }
+
+    #[test]
+    fn pieces_of_a_part_whose_sync_has_failed_are_checked() {
+        let fixture = Fixture::new();
+        fixture.break_off(&[0]);
+        let mut file = open(&fixture);
         file.record_piece(1).expect("recorded");
         // A pipe cannot be synced.
         let (_reader, pipe) = io::pipe().expect("a pipe");
@@ -307,6 +327,21 @@ mod tests {
         assert!(file.record_piece(2).is_err());
         // A sync would succeed now.
         file.keep();
-        assert_eq!(fixture.open().1, part(&[0], &[1, 2]));
+        assert_eq!(fixture.open().1, part(&[], &[0, 1, 2]));
+    }
+
+    #[test]
+    fn pieces_of_a_part_with_a_failed_write_are_checked() {
+        let fixture = Fixture::new();
+        fixture.break_off(&[0, 1]);
+        let mut file = open(&fixture);
+        let path = fixture.folder.path().join(".file.part");
+        let read_only = Arc::new(File::open(path).expect("a file"));
+        let part_file = mem::replace(&mut file.files.part, read_only);
+        file.write_at(0, b"bytes")
+            .expect_err("it cannot be written");
+        file.files.part = part_file;
+        assert_eq!(file.keep(), Some(stored_bytes(0, 2 * PIECE)));
+        assert_eq!(fixture.open().1, part(&[], &[0, 1]));
     }
 }

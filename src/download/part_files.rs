@@ -55,9 +55,21 @@ impl PartFiles {
         Ok((files, is_empty))
     }
 
-    /// Another descriptor of the part.
-    pub(super) fn descriptor(&self) -> io::Result<OwnedFd> {
-        Ok(self.part.try_clone()?.into())
+    /// Opens the part for somebody who reads it. A duplicate of the descriptor that writes
+    /// would take its error when it is closed, see [`check_close`].
+    ///
+    /// [`check_close`]: crate::system_error::check_close
+    pub(super) fn open_to_read(&self) -> io::Result<OwnedFd> {
+        let file = self.target.open(&self.names.part, OFlags::RDONLY)?;
+        match self.target.has(&self.names.part, &self.part)? {
+            true => Ok(file.into()),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Whether all bytes have arrived, as far as the file system says so.
+    pub(super) fn check_close(&self) -> io::Result<()> {
+        self.target.check_close(&self.part)
     }
 
     /// Gives the complete part the name of the target, and removes the state.

@@ -88,6 +88,7 @@ mod tests {
 
     use super::*;
     use crate::download::part_file::PartFile;
+    use crate::download::resume_tests::{Fixture, SIZE, part, stored_bytes};
     use crate::download::small_file::SmallFile;
     use crate::download::target_file::TargetFile;
     use crate::jobs::ContentInfo;
@@ -162,5 +163,33 @@ mod tests {
         let entries = fs::read_dir(root.path()).expect("a folder");
         assert_eq!(entries.count(), 1);
         assert_eq!(fs::read(root.path().join("old")).expect("a file"), b"good");
+    }
+
+    #[test]
+    fn pieces_of_a_part_whose_close_has_failed_are_checked() {
+        // The system tells an error once.
+        static IS_TOLD: AtomicBool = AtomicBool::new(false);
+        let fixture = Fixture::new();
+        for (pieces, is_complete) in [([0, 1, 2, 3], true), ([0, 1, 2, 3], false)] {
+            IS_TOLD.store(false, Ordering::Relaxed);
+            let folder = Arc::new(SaveFolder {
+                check_close: |_| match IS_TOLD.swap(true, Ordering::Relaxed) {
+                    true => Ok(()),
+                    false => Err(Errno::DQUOT.into()),
+                },
+                ..folder(fixture.folder.path(), true)
+            });
+            let target = TargetFile::absent(folder, OsStr::new("file"));
+            let (mut file, _) = PartFile::open(target, &fixture.content, true).expect("opened");
+            for index in pieces {
+                file.record_piece(index).expect("recorded");
+            }
+            if is_complete {
+                let error = file.commit(&fixture.content).expect_err("bytes are lost");
+                assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded);
+            }
+            assert_eq!(file.keep(), Some(stored_bytes(0, SIZE)));
+            assert_eq!(fixture.open().1, part(&[], &pieces), "{is_complete}");
+        }
     }
 }

@@ -44,6 +44,7 @@ impl SmallFile {
         let mut file = self.target.create(name)?;
         let result = file
             .write_all(&self.content)
+            .and_then(|()| self.target.check_close(&file))
             .and_then(|()| self.target.install(&file, name, content));
         if result.is_err() {
             self.target.remove(name, &file);

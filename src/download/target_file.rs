@@ -131,8 +131,14 @@ impl TargetFile {
         self.folder.name_file(file, &self.name)
     }
 
+    /// Whether everything that was written to a file has arrived, as far as the file system
+    /// says so.
+    pub(super) fn check_close(&self, file: &File) -> io::Result<()> {
+        self.folder.check_close(file)
+    }
+
     /// Gives a complete file the execute permission and the modification time of its
-    /// source, and the name of the target.
+    /// source, and the name of the target. [`TargetFile::check_close`] comes first.
     ///
     /// # Errors
     /// `AlreadyExists` if the name was taken meanwhile, or an error of the system. Another
@@ -143,8 +149,6 @@ impl TargetFile {
         from: &OsStr,
         content: &ContentInfo,
     ) -> io::Result<()> {
-        // Without what was not written, the file has another length.
-        self.folder.check_close(file)?;
         if !self.has(from, file)? {
             let text = "another program has moved, replaced or deleted its unfinished file";
             return Err(io::Error::other(text));

@@ -126,7 +126,7 @@ fn a_disk_that_fills_up_keeps_the_part_and_that_is_told() {
     stderr.read_to_string(&mut text).expect("text");
     assert!(text.contains("No space left on device"), "{text}");
     assert!(
-        text.contains("is kept; run the same command again to resume"),
+        text.contains(" % is still to be checked; run the same command again to resume"),
         "{text}"
     );
     assert!(recorded(&state) >= 2);
