@@ -13,13 +13,12 @@ use crate::logging::OPERATOR;
 use crate::protocol::PieceList;
 use crate::share::file_hasher::FileHashes;
 use crate::share::file_identity::FileIdentity;
-use crate::share::hash_cache_file::{CacheEntry, HashCacheFile, Line};
+use crate::share::hash_cache_file::{CacheEntry, HashCacheFile, Line, MAX_BYTES};
 use crate::system_error::Reason;
 
-/// The most lines in the file, and the most bytes. If there are more, and most of them
+/// The most lines in the file. If there are more, or more than [`MAX_BYTES`], and most of them
 /// are unused, only the entries that were used since the start stay.
 const MAX_LINES: usize = 1_000_000;
-const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// The most entries in memory.
 const MAX_ENTRIES: usize = 2 * MAX_LINES;

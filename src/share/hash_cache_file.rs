@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Seek, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,15 @@ use rustix::fs::fstat;
 use crate::protocol::{ContentHash, PieceLayout, PieceList, PieceValue, Sha256Digest};
 use crate::share::file_hasher::FileHashes;
 use crate::share::file_identity::FileIdentity;
+
+/// The most bytes of the file. It may have more if most of its lines are used.
+pub(super) const MAX_BYTES: u64 = 256 * 1024 * 1024;
+
+/// The most bytes that are read at the start.
+const MAX_READ: u64 = 2 * MAX_BYTES;
+
+/// At least the length of the longest line: six numbers, the hash, the values, SHA-256 and the end.
+const MAX_LINE: u64 = 512 + 65 * PieceLayout::MAX_PIECES as u64;
 
 /// The open file.
 pub(super) struct HashCacheFile {
@@ -72,24 +81,18 @@ impl HashCacheFile {
         Ok((opened, entries))
     }
 
-    /// Reads all lines.
+    /// Reads the lines. What is beyond [`MAX_READ`] is ignored, and so are longer lines than a
+    /// content can have: the file may be damaged.
     fn load(&mut self) -> io::Result<HashMap<FileIdentity, CacheEntry>> {
         let mut entries = HashMap::new();
-        let mut reader = BufReader::new(&self.file);
+        let mut reader = BufReader::new((&self.file).take(MAX_READ));
         let mut text = Vec::new();
-        let mut is_last_whole = true;
-        while reader
-            .read_until(b'\n', &mut text)
-            .is_ok_and(|read| read > 0)
-        {
+        let mut offset = 0;
+        while read_line(&mut reader, &mut text).is_ok_and(|is_end| !is_end) {
             let length = u32::try_from(text.len()).ok();
-            let line = length.map(|length| Line {
-                offset: self.bytes,
-                length,
-            });
-            self.bytes += text.len() as u64;
+            let line = length.map(|length| Line { offset, length });
+            offset += text.len() as u64;
             self.lines += 1;
-            is_last_whole = text.ends_with(b"\n");
             if let Some((identity, fields)) = parse(&text) {
                 let entry = CacheEntry {
                     hash: fields.hash,
@@ -99,14 +102,22 @@ impl HashCacheFile {
                 };
                 entries.insert(identity, entry);
             }
-            text.clear();
         }
-        if !is_last_whole {
-            // The last line is incomplete, perhaps because the disk was full.
+        self.bytes = self.file.metadata()?.len();
+        if self.is_last_line_cut() {
+            // Perhaps the disk was full.
             self.file.write_all(b"\n")?;
             self.bytes += 1;
         }
         Ok(entries)
+    }
+
+    /// Whether the last line has no end.
+    fn is_last_line_cut(&self) -> bool {
+        let mut last = [0];
+        let offset = self.bytes.checked_sub(1);
+        let read = offset.map(|offset| self.file.read_exact_at(&mut last, offset));
+        matches!(read, Some(Ok(()))) && last != *b"\n"
     }
 
     /// The identity of the file itself.
@@ -183,6 +194,13 @@ impl HashCacheFile {
         }
         Ok(())
     }
+}
+
+/// Reads a line with its end, or [`MAX_LINE`] bytes of a longer one. Returns whether there is none.
+fn read_line(reader: &mut impl BufRead, text: &mut Vec<u8>) -> io::Result<bool> {
+    text.clear();
+    reader.take(MAX_LINE).read_until(b'\n', text)?;
+    Ok(text.is_empty())
 }
 
 /// The fields of a line after the identity.

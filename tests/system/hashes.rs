@@ -247,6 +247,34 @@ fn deletions_are_announced_under_constant_list_requests() {
     }
 }
 
+/// Regression: a damaged file was read into memory as one line.
+#[test]
+fn a_damaged_hash_cache_of_gigabytes_costs_little_memory_and_is_shortened() {
+    let (home, share) = (folder(&[]), folder(&[("a", b"content")]));
+    let cache = home.path().join("hashes");
+    let file = File::create(&cache).expect("a file");
+    file.set_len(3 << 30).expect("a sparse file");
+    wait_for_rest(share.path(), &["a"]);
+    let relay = relay(&[]);
+    let mut command = Command::new("sh");
+    // In KiB.
+    command.args(["-c", "ulimit -v 1000000; exec \"$0\" \"$@\""]);
+    command.arg(env!("CARGO_BIN_EXE_peer-node"));
+    command.arg(relay.address().to_string());
+    command.arg("--share").arg(share.path());
+    command.arg("--hash-cache").arg(&cache);
+    let node = Server::start(command);
+    eventually("it is hashed", || stat(&node, "a") == hash(b"content"));
+    eventually("the file has one line", || {
+        cache.metadata().expect("a file").len() < 1000
+    });
+    let text = fs::read_to_string(&cache).expect("a text");
+    assert!(
+        text.ends_with(&format!(" {}\n", hash(b"content"))),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_hash_cache_that_is_not_a_regular_file_is_not_used() {
     let share = folder(&[("a", b"content")]);
