@@ -3,7 +3,7 @@
 //! it appends to it or shortens it.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -11,11 +11,15 @@ use log::warn;
 use rustix::fs::OFlags;
 
 use crate::logging::OPERATOR;
+use crate::protocol::MAX_LINE;
 use crate::system_error::Reason;
 
 /// Lines that are loaded at the next start. The file is shortened when it holds
 /// more than twice as many.
 pub(crate) const MAX_LINES: usize = 1000;
+
+/// The most bytes that are loaded: more than so many lines and as many that are not yet removed.
+const MAX_READ: u64 = 3 * (MAX_LINES * MAX_LINE) as u64;
 
 /// The flags of the history file.
 #[derive(Clone, Debug, clap::Args)]
@@ -105,13 +109,16 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 fn read(file: &mut File) -> io::Result<Vec<String>> {
+    // Only the end: a damaged file may have any length.
+    let skipped = file.metadata()?.len().saturating_sub(MAX_READ);
+    file.seek(SeekFrom::Start(skipped))?;
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    file.take(MAX_READ).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let surplus = lines.len().saturating_sub(MAX_LINES);
     lines.drain(..surplus);
-    if surplus > MAX_LINES {
+    if surplus > MAX_LINES || skipped > 0 {
         file.set_len(0)?;
         file.write_all((lines.join("\n") + "\n").as_bytes())?;
     }
@@ -123,4 +130,24 @@ fn read(file: &mut File) -> io::Result<Vec<String>> {
 
 fn is_storable(line: &str) -> bool {
     !line.trim().is_empty() && !line.contains(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Regression: all of it was read into memory.
+    #[test]
+    fn of_an_endless_history_only_the_end_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history");
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        let mut history = History::new(Some(path.clone()));
+        let end = OpenOptions::new().append(true).open(&path);
+        end.unwrap().write_all(b"\nls\nget a\n").unwrap();
+        assert_eq!(history.load(), ["ls", "get a"]);
+        assert!(path.metadata().unwrap().len() <= MAX_READ);
+        history.append("nodes");
+        assert_eq!(history.load(), ["ls", "get a", "nodes"]);
+    }
 }
