@@ -128,3 +128,35 @@ fn the_installed_units_start_the_servers() {
     node.log_until("registered as");
     assert_eq!(ask(node.address(), b"GET a file\n"), "FOUND 7\ncontent");
 }
+
+/// The rating of the page is compared only with that of the version that the page names: each
+/// version rates by rules of its own.
+#[test]
+fn the_documented_exposure_of_the_units_is_that_of_systemd() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/systemd.md")).expect("the page");
+    let (_, table) = page.split_once("| Unit | Exposure (").expect("a table");
+    let (version, rows) = table.split_once(") |\n").expect("a version");
+    let analyze = |args: &[&str]| {
+        let mut command = Command::new("systemd-analyze");
+        let output = command
+            .args(args)
+            .current_dir(root.join("systemd"))
+            .output();
+        output.map_or_else(
+            |_| String::new(),
+            |output| String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    if !analyze(&["--version"]).starts_with(&format!("{version} ")) {
+        eprintln!("not tested: systemd-analyze is not of {version}");
+        return;
+    }
+    for unit in ["peerline-relay.service", "peerline-node.service"] {
+        let (_, row) = rows.split_once(&format!("`{unit}` | ")).expect("a row");
+        let (documented, _) = row.split_once(" |").expect("a figure");
+        let rating = analyze(&["security", "--offline=yes", unit]);
+        let expected = format!("exposure level for {unit}: {documented} ");
+        assert!(rating.contains(&expected), "{documented}: {rating}");
+    }
+}
