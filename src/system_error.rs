@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use rustix::io::Errno;
@@ -41,3 +42,30 @@ pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
         Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
     )
 }
+
+/// The machine no longer has this address, from which a connection was to come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AddressLost(pub IpAddr);
+
+impl AddressLost {
+    /// The error of a socket that cannot be bound to `ip`.
+    pub(crate) fn or(error: io::Error, ip: IpAddr) -> io::Error {
+        match error.kind() {
+            kind @ io::ErrorKind::AddrNotAvailable => io::Error::new(kind, Self(ip)),
+            _ => error,
+        }
+    }
+
+    /// The address that `error` is about, if it is of this kind.
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+}
+
+impl fmt::Display for AddressLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this machine no longer has the address {}", self.0)
+    }
+}
+
+impl std::error::Error for AddressLost {}

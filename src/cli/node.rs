@@ -23,7 +23,7 @@ use crate::cli::relay_tls::RelayTls;
 use crate::cli::service_manager::ServiceManager;
 use crate::cli::shared_folder::{describe, folder_to_share, open_folder, print_addresses};
 use crate::cli::signals::{self, EndingSignals, Patience};
-use crate::cli::sockets::{bind_tcp, udp_requests};
+use crate::cli::sockets::{bind_tcp, local_addresses, source_addresses, udp_requests};
 use crate::cli::tls::{ServerId, ServerTls, ServerTlsArgs, print_id};
 use crate::cli::user::UserArgs;
 use crate::cli::{
@@ -84,8 +84,8 @@ pub(super) struct NodeArgs {
     /// Do not keep hashes; each start computes them again
     #[arg(long, conflicts_with = "hash_cache")]
     no_hash_cache: bool,
-    /// Address to listen on [default: the local address from which the relay is reached; without
-    /// a relay, 0.0.0.0]
+    /// Address to listen on [default: the local address from which the relay is reached, also after
+    /// it changes; without a relay, 0.0.0.0]
     #[arg(long, value_name = "ADDR", value_parser = values::ip)]
     listen: Option<IpAddr>,
     /// Port to listen on; 0 lets the system choose
@@ -180,6 +180,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         }
         if let NodeEvent::Registered(_)
         | NodeEvent::RegistrationFailed(_)
+        | NodeEvent::AddressLost(_)
         | NodeEvent::Unregistered = report.event
         {
             registration.notify(format_args!("STATUS={report}"));
@@ -269,6 +270,8 @@ pub(super) fn prepare(
     let (registrars, look_ups) = registrars(&relays, claim, now);
     let mut node = Node::new(folder, registrars, args.limits.max_unknown, now, on_event);
     node.udp = udp;
+    // An address that the user has chosen stays.
+    node.choose_addresses = args.listen.is_none().then_some(local_addresses);
     node.certificates = certificates;
     let access = AccessControl::new(ServerKind::Node, &access, now);
     (node.http, node.access) = (args.http.settings(), access);
@@ -295,13 +298,6 @@ pub(super) fn prepare(
         share,
         command,
     })
-}
-
-/// The addresses from which relays are asked. A relay lists the source address of the node's
-/// requests, so it must be one on which the node listens.
-fn source_addresses(listen: Vec<IpAddr>) -> Vec<IpAddr> {
-    let chosen = listen.into_iter().filter(|ip| !ip.is_unspecified());
-    chosen.collect()
 }
 
 /// The console, whose jobs ask these relays.

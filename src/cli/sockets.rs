@@ -103,17 +103,30 @@ pub(super) fn node_addresses(
         }
         return Ok(vec![ip]);
     }
-    let mut sources = Vec::new();
-    for source in relay.iter().filter_map(|relay| source_address(*relay)) {
-        if !sources.contains(&source) {
-            sources.push(source);
-        }
-    }
+    let sources = local_addresses(relay);
     if sources.is_empty() {
         let text = "no route to the relay; choose an address with --listen";
         return Err(StartupError::new(Exit::Listen, text));
     }
     Ok(sources)
+}
+
+/// The local addresses from which these relays are reached.
+pub(super) fn local_addresses(relays: &[SocketAddr]) -> Vec<IpAddr> {
+    let mut sources = Vec::new();
+    for source in relays.iter().filter_map(|relay| source_address(*relay)) {
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    sources
+}
+
+/// The addresses from which relays are asked. A relay lists the source address of the node's
+/// requests, so it must be one on which the node listens.
+pub(super) fn source_addresses(listen: Vec<IpAddr>) -> Vec<IpAddr> {
+    let chosen = listen.into_iter().filter(|ip| !ip.is_unspecified());
+    chosen.collect()
 }
 
 /// Connecting a UDP socket sends nothing, but makes the system choose the address.

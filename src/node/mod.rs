@@ -29,7 +29,7 @@ pub use console::{Console, HELP};
 pub use event::{NodeEvent, NodeReport};
 pub use node_message::NodeMessage;
 pub use registrar::Registrar;
-pub use relay_update::RelayUpdate;
+pub use relay_update::{ChooseAddresses, RelayUpdate};
 pub use session::NodeSession;
 pub use share::{
     ComputedValues, FileContent, FileRevision, ListedFile, MAX_SMALL, Share, ShareTotals,
@@ -63,6 +63,8 @@ pub struct Node<S: Share> {
     relays: Vec<RelayContact>,
     /// Updates and queries over UDP. Without routes the node uses only TCP.
     pub udp: UdpRequests<NodeSession>,
+    /// Called before each registration, if the local addresses may change.
+    pub choose_addresses: Option<ChooseAddresses>,
     /// No registration starts any more.
     is_stopping: bool,
     /// The relay that brought the last message, and its sender.
@@ -103,6 +105,7 @@ impl<S: Share> Node<S> {
             share,
             relays: registrars.into_iter().map(RelayContact::new).collect(),
             udp: UdpRequests::default(),
+            choose_addresses: None,
             is_stopping: false,
             last_sender: None,
             console: None,

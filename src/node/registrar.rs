@@ -9,6 +9,7 @@ use crate::close_reason::CloseReason;
 use crate::node::event::{NodeEvent, relay_failure};
 use crate::protocol::{ClaimedIp, NodeAddress, Port, Registered};
 use crate::relay_link::Backoff;
+use crate::system_error::AddressLost;
 
 /// The bounds for the lease that the relay states: it can make the node neither busy
 /// nor silent for ever.
@@ -29,7 +30,8 @@ pub struct Registrar {
     /// Set if the next renewal was requested early while an attempt was in progress.
     early_renewal: Option<Duration>,
     registration: Option<ActiveRegistration>,
-    /// Why the relay refused the last attempt that it refused since it registered the node.
+    /// Why the last attempt has failed, since the last registration, for whose failure the user
+    /// may have to do something: the relay refused it, or the machine has another address.
     refusal: Option<String>,
     /// Why the last attempt has failed, if it has.
     failure: Option<String>,
@@ -189,6 +191,13 @@ impl Registrar {
 
     /// The connection has ended without a reply to `REGISTER`.
     pub fn on_failure(&mut self, now: Instant, reason: &CloseReason) -> Option<NodeEvent<'static>> {
+        if let CloseReason::ConnectFailed(error) = reason
+            && let Some(lost) = AddressLost::of(error)
+        {
+            // Others can no longer fetch anything: that is news even if the relay failed before.
+            let event = self.on_refusal(now, lost.to_string());
+            return event.map(|_| NodeEvent::AddressLost(lost));
+        }
         let reason = relay_failure(self.backoff.last_address(), reason);
         self.fail(now, reason)
     }
@@ -199,7 +208,7 @@ impl Registrar {
         is_new.then_some(NodeEvent::RegistrationFailed(reason))
     }
 
-    /// The relay does not register the node, for this reason. A new reason is reported even
+    /// The relay does not register the node, for this reason, or cannot. A new reason is reported even
     /// if the relay has failed before: the user may have to do something.
     pub(super) fn on_refusal(
         &mut self,

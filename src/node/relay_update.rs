@@ -1,7 +1,7 @@
 //! Updates of the relay: a connection, or a series of datagrams, that registers the
 //! node and then announces its files, or that unregisters the node.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::close_reason::CloseReason;
@@ -13,6 +13,9 @@ use crate::protocol::{Registered, Reply, Request};
 use crate::role::{Context, Input, ReadNext};
 use crate::session::connector::Connector;
 use crate::session::requests::{RequestQueue, ResponsePart};
+
+/// Returns the local addresses from which relays at these addresses are reached.
+pub type ChooseAddresses = fn(&[SocketAddr]) -> Vec<IpAddr>;
 
 /// One update of the relay.
 #[derive(Debug)]
@@ -55,11 +58,26 @@ impl<S: Share> Node<S> {
         for relay in 0..self.relays.len() {
             let registrar = &mut self.relays[relay].registrar;
             if let Some(address) = registrar.dial(context.now) {
+                self.follow_addresses(context);
                 self.start_update(context, (relay, address), UpdateState::Registering);
             } else {
                 let event = registrar.on_unresolved(context.now);
                 self.report(Some(relay), event);
             }
+        }
+    }
+
+    /// Uses the local addresses from which the relays are reached now: each registration names
+    /// one of them.
+    fn follow_addresses(&mut self, context: &mut Context<'_, Self>) {
+        let Some(choose) = self.choose_addresses else {
+            return;
+        };
+        let relays = self.relays.iter().map(|relay| relay.registrar.relay());
+        let chosen = choose(&relays.flatten().copied().collect::<Vec<_>>());
+        // Without a network, there is nothing better than the addresses of before.
+        if !chosen.is_empty() {
+            context.out.use_addresses(chosen);
         }
     }
 

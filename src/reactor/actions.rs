@@ -66,6 +66,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 Action::ReportConnections => reports = true,
                 Action::Close(to, reason) => self.update(to, |conn| conn.start_closing(reason)),
                 Action::Dial(address, session) => self.dial(address, session),
+                Action::UseAddresses(ips) => self.use_addresses(ips),
                 Action::StopGracefully => stops = true,
                 Action::StopLoop => self.stopping = Stopping::Now(LoopOutcome::Finished),
             }

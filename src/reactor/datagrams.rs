@@ -120,6 +120,27 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         Ok(())
     }
 
+    /// Connects the connected sockets once more, from the local addresses of now.
+    pub(super) fn reconnect_datagram_sockets(&mut self) {
+        for (index, socket) in self.sockets.iter_mut().enumerate() {
+            let Ok(remote) = socket.socket.peer_addr() else {
+                continue;
+            };
+            let registry = self.poll.registry();
+            let connected = DatagramSocket::connect(remote, &self.settings.source_addresses);
+            let replaced = connected.and_then(|mut new| {
+                let token = Token(FIRST_SOCKET + index);
+                registry.register(&mut new.socket, token, Interest::READABLE)?;
+                registry.deregister(&mut socket.socket)?;
+                *socket = new;
+                Ok(())
+            });
+            if let Err(error) = replaced {
+                debug!("no UDP to {remote}: {error}");
+            }
+        }
+    }
+
     /// Receives the waiting datagrams in batches, and passes them to the role.
     pub(super) fn read_datagrams(&mut self) {
         for index in 0..self.sockets.len() {

@@ -34,6 +34,7 @@ mod file_transfer;
 mod handle;
 mod handshakes;
 mod listener;
+mod local_addresses;
 mod memory;
 mod outbox;
 mod proof;
@@ -50,7 +51,7 @@ mod transport;
 mod turn;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -131,7 +132,7 @@ pub struct ReactorSettings {
     /// The size of the read buffer of a batch, in bytes. A smaller value is raised to
     /// 65,535, the longest datagram.
     pub read_size: usize,
-    /// The local addresses for outgoing connections, at most one of each family.
+    /// The local addresses for outgoing connections.
     pub source_addresses: Vec<IpAddr>,
 }
 
@@ -147,6 +148,8 @@ pub struct Reactor<R: Role, T = TcpStream> {
     poll: Poll,
     timer: TimerFd,
     listeners: Vec<ListeningSocket>,
+    /// Where the program was to listen last, if it could not.
+    unusable: Option<SocketAddr>,
     sockets: Vec<DatagramSocket>,
     signals: Option<Signals>,
     external: Option<OwnedFd>,
@@ -208,6 +211,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             poll,
             timer,
             listeners: Vec::new(),
+            unusable: None,
             sockets: Vec::new(),
             signals: None,
             external: None,

@@ -1,10 +1,12 @@
 //! Opens sockets: non-blocking, and closed in child processes.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
+
+use crate::system_error::AddressLost;
 
 /// Opens a socket for the family of `address`.
 pub(super) fn open(kind: SocketType, address: SocketAddr) -> io::Result<OwnedFd> {
@@ -28,9 +30,16 @@ pub(super) fn open_from(
     let is_same_family = |source: &&IpAddr| source.is_ipv4() == address.is_ipv4();
     let mut sources = sources.iter().filter(is_same_family);
     if let (Some(source), None) = (sources.next(), sources.next()) {
-        bind(&socket, &SocketAddr::new(*source, 0))?;
+        let bound = bind(&socket, &SocketAddr::new(*source, 0));
+        bound.map_err(|error| AddressLost::or(error.into(), *source))?;
     }
     Ok(socket)
+}
+
+/// Whether the machine has this address, as far as the system tells.
+pub(super) fn is_local(ip: IpAddr) -> bool {
+    let bound = UdpSocket::bind((ip, 0));
+    !bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
 }
 
 /// Binds a socket to a local address. With `v6_only` the address `::` leaves IPv4 to

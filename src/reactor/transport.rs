@@ -32,6 +32,11 @@ pub trait Transport<F>: From<TcpStream> {
     /// The system refuses at once.
     fn connect_from(sources: &[IpAddr], address: SocketAddr) -> io::Result<Self>;
 
+    /// The address from which a connection comes that we opened, if it is known.
+    fn local_ip(&self) -> Option<IpAddr> {
+        None
+    }
+
     /// Registers the stream for edge-triggered events.
     ///
     /// # Errors
@@ -119,6 +124,10 @@ impl<F: AsFd> Transport<F> for TcpStream {
             Ok(()) | Err(Errno::INPROGRESS) => Ok(Self::from_std(socket.into())),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn local_ip(&self) -> Option<IpAddr> {
+        Some(self.local_addr().ok()?.ip())
     }
 
     fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {

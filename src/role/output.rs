@@ -1,7 +1,7 @@
 //! The actions that a role requests of the loop.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -63,6 +63,8 @@ pub enum Action<R: Role> {
     File(ConnId, R::File, Range<u64>, Option<Box<FileRequest>>),
     /// Connect to an address; the new connection has this state.
     Dial(SocketAddr, R::Session),
+    /// Listen at these local addresses too, and connect from them only.
+    UseAddresses(Vec<IpAddr>),
     /// Stop the program gracefully, as SIGTERM does.
     StopGracefully,
     /// Stop the loop at once: the role has finished.
@@ -201,6 +203,12 @@ impl<R: Role> Output<R> {
     /// Connects; [`Input::Connected`](super::Input::Connected) or [`Role::on_close`] reports the result.
     pub fn dial(&mut self, address: SocketAddr, session: R::Session) {
         self.push(Action::Dial(address, session));
+    }
+
+    /// Listens at these local addresses too, with the port of the others, and connects from them
+    /// only. Those that the machine no longer has are given up.
+    pub fn use_addresses(&mut self, ips: Vec<IpAddr>) {
+        self.push(Action::UseAddresses(ips));
     }
 
     /// Stops the program gracefully, as SIGTERM does.

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Instant, SystemTime};
 
 use peerline::close_reason::CloseReason;
@@ -78,6 +78,8 @@ pub enum Event<F> {
         reason: String,
         session: String,
     },
+    /// The program listens at these addresses, and connects from them.
+    AddressesUsed { ips: Vec<IpAddr> },
     /// The program stops gracefully; [`Role::drain`] follows.
     ShutDown,
     /// The loop stops.
@@ -356,6 +358,7 @@ impl<R: Role, O: Observer<R::File>> Machine<R, O> {
                     Event::ShutDown
                 }
                 Action::StopLoop => Event::LoopStopped,
+                Action::UseAddresses(ips) => Event::AddressesUsed { ips },
                 Action::Resume(conn) => {
                     if let Some(connection) = self.connections.get_mut(&conn.slot) {
                         connection.driver.resume();

@@ -267,6 +267,7 @@ impl<F> Observer<F> for Transcript<F> {
                 session,
             } => format!("{number} closed: {reason} ({session})"),
             Event::ShutDown => "shuts down".to_owned(),
+            Event::AddressesUsed { ips } => format!("uses the addresses {ips:?}"),
             Event::LoopStopped => "loop stops".to_owned(),
         };
         self.text.push_str(&line);

@@ -41,6 +41,7 @@
 
 mod access;
 mod access_log;
+mod address_changes;
 mod allowed_ids;
 mod announce;
 mod certificates;

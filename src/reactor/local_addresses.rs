@@ -1,0 +1,103 @@
+//! The local addresses of a program, which change while it runs: a machine gets another one by
+//! DHCP, or in another network.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use log::warn;
+
+use crate::close_reason::CloseReason;
+use crate::logging::OPERATOR;
+use crate::reactor::connection::Origin;
+use crate::reactor::sockets::is_local;
+use crate::reactor::transport::Transport;
+use crate::reactor::{ListeningSocket, Reactor};
+use crate::role::Role;
+use crate::system_error::Reason;
+
+impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
+    /// Listens at these addresses, with the port of the listeners, and connects from them only.
+    /// Other listeners stay as long as the machine has their addresses: peers may still use them.
+    pub(super) fn use_addresses(&mut self, ips: Vec<IpAddr>) {
+        if ips == self.settings.source_addresses {
+            return;
+        }
+        let listening: Vec<SocketAddr> = self.listening().collect();
+        // There is none in a program that stops.
+        let Some(port) = listening.first().map(SocketAddr::port) else {
+            return;
+        };
+        let is_new = |ip: &&IpAddr| listening.iter().all(|address| address.ip() != **ip);
+        let mut added = Vec::new();
+        for ip in ips.iter().filter(is_new) {
+            let address = SocketAddr::new(*ip, port);
+            match ListeningSocket::bind(address, true) {
+                Ok(listener) => added.push(listener),
+                Err(error) => return self.report_unusable(address, &error),
+            }
+        }
+        self.unusable = None;
+        self.replace_listeners(added);
+        self.settings.source_addresses = ips;
+        self.reconnect_datagram_sockets();
+        self.close_other_sources();
+    }
+
+    fn listening(&self) -> impl Iterator<Item = SocketAddr> {
+        let addresses = self.listeners.iter().map(ListeningSocket::address);
+        addresses.filter_map(Result::ok)
+    }
+
+    /// Reports once that the program cannot listen there: it tries again and again.
+    fn report_unusable(&mut self, address: SocketAddr, error: &io::Error) {
+        if self.unusable.replace(address) != Some(address) {
+            warn!(target: OPERATOR, "cannot listen on {address}: {}; retrying", Reason(error));
+        }
+    }
+
+    /// Adds listeners, and drops those whose addresses are gone.
+    fn replace_listeners(&mut self, added: Vec<ListeningSocket>) {
+        let is_gone = |listener: &ListeningSocket| {
+            let address = listener.address();
+            address.is_ok_and(|address| !is_local(address.ip()))
+        };
+        if added.is_empty() && !self.listeners.iter().any(is_gone) {
+            return;
+        }
+        let listeners = std::mem::take(&mut self.listeners);
+        for mut listener in listeners.into_iter().chain(added) {
+            // The token of a listener is its index. New ones have none yet.
+            let _ = self.poll.registry().deregister(&mut listener.socket);
+            if is_gone(&listener) {
+                continue;
+            }
+            if let Err(error) = self.listen(listener) {
+                warn!(target: OPERATOR, "a listener is lost: {}", Reason(&error));
+            }
+        }
+        let addresses: Vec<String> = self
+            .listening()
+            .map(|address| address.to_string())
+            .collect();
+        warn!(
+            target: OPERATOR,
+            "the addresses of this machine have changed: listening on {} now",
+            addresses.join(", ")
+        );
+    }
+
+    /// Closes the connections that we opened from another address than those of now: what they
+    /// have said about this address holds no longer.
+    fn close_other_sources(&mut self) {
+        let sources = &self.settings.source_addresses;
+        let is_other = |source: IpAddr| !sources.contains(&source);
+        let outbound = self.connections.iter().filter(|(_, conn)| {
+            conn.origin == Origin::Outbound && conn.transport.local_ip().is_some_and(is_other)
+        });
+        let slots: Vec<usize> = outbound.map(|(slot, _)| slot).collect();
+        for slot in slots {
+            let error = io::Error::other("the address of this machine has changed");
+            self.close_now(slot, CloseReason::ConnectionLost(error));
+        }
+    }
+}
