@@ -2,6 +2,7 @@
 //! stay for a later one.
 
 use std::io;
+use std::iter;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -30,7 +31,7 @@ const MAX_LAST_SYNC: u64 = 32 * 1024 * 1024;
 
 /// A large file that is being written.
 pub(super) struct PartFile {
-    files: PartFiles,
+    pub(super) files: PartFiles,
     layout: PieceLayout,
     reservation: SpaceReservation,
     /// The pieces that are there.
@@ -82,10 +83,12 @@ impl PartFile {
 
     /// Begins an empty part.
     fn begin(&mut self, content: &ContentInfo) -> Result<Opened, SaveError> {
-        self.files.part.set_len(0)?;
+        if self.files.part.metadata()?.len() > 0 {
+            self.files.replace()?;
+        }
         let owned = self.files.target.set_owner(&self.files.part);
         owned
-            .and_then(|()| part_state::create(&self.files.state, content, &PieceSet::default()))
+            .and_then(|()| self.create_state(content, iter::empty()))
             .map_err(SaveError::from)
             .and_then(|()| disk_space::set_size(&self.files.part, content.size))
             .inspect_err(|_| self.files.remove())?;
@@ -112,15 +115,23 @@ impl PartFile {
             // The system has lost the state, or a part of the file.
             LoadedState::Pieces { .. } | LoadedState::Unreadable if content.hash.is_some() => {
                 let all: PieceSet = (0..self.layout.count() as u32).collect();
-                part_state::create(&self.files.state, content, &all)?;
                 self.files.part.set_len(content.size)?;
                 (PieceSet::default(), all)
             }
             _ => return self.begin(content),
         };
+        self.create_state(content, pieces.iter().chain(unchecked.iter()))?;
         (self.pieces, self.unchecked) = (pieces.clone(), unchecked.clone());
         self.doubtful.clone_from(&unchecked);
         Ok(Opened::Part { pieces, unchecked })
+    }
+
+    fn create_state(
+        &self,
+        content: &ContentInfo,
+        pieces: impl Iterator<Item = u32>,
+    ) -> io::Result<()> {
+        part_state::create(&self.files.state, content, &self.files.writer, pieces)
     }
 
     pub(super) fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -143,7 +154,7 @@ impl PartFile {
         self.unchecked.remove(index);
         if self.pieces.insert(index) {
             let reserved = self.reservation.reserve(&self.files.part);
-            reserved.inspect_err(|_| self.files.remove())?;
+            reserved.inspect_err(|_| self.remove())?;
             if self.doubtful.insert(index) {
                 part_state::append_piece(&self.files.state, index)?;
             }
@@ -191,12 +202,9 @@ impl PartFile {
         if self.sync.is_some() || is_ending || self.last_sync.elapsed() < SYNC_INTERVAL {
             return Ok(());
         }
-        let (part, state) = (Arc::clone(&self.files.part), Arc::clone(&self.files.state));
-        let sync = move || {
-            part.sync_data()?;
-            state.sync_data()
-        };
-        let thread = thread::Builder::new().name("sync".into()).spawn(sync)?;
+        let files = self.files.clone();
+        let builder = thread::Builder::new().name("sync".into());
+        let thread = builder.spawn(move || files.sync())?;
         self.sync = Some((thread, self.unsynced()));
         (self.last_sync, self.since_sync) = (Instant::now(), 0);
         Ok(())
@@ -265,16 +273,26 @@ impl PartFile {
         self.files.install(content)
     }
 
-    /// Removes both files.
+    /// Removes both files, unless another download has them.
     pub(super) fn remove(&self) {
-        self.files.remove();
+        if !self.is_taken_over() {
+            self.files.remove();
+        }
+    }
+
+    fn is_taken_over(&self) -> bool {
+        matches!(self.files.is_ours(), Ok(false))
     }
 
     /// Leaves both files for a later download, and says what is in them. None if they were
-    /// removed because they hold no piece, or because the part has lost its name.
+    /// removed because they hold no piece, or because the part has lost its name, or if
+    /// another download has them.
     pub(super) fn keep(mut self) -> Option<StoredBytes> {
+        if self.is_taken_over() {
+            return None;
+        }
         if self.files.is_lost() || (self.pieces.is_empty() && self.unchecked.is_empty()) {
-            self.files.remove();
+            self.remove();
             return None;
         }
         if let Err(error) = self.close() {
@@ -294,6 +312,12 @@ impl PartFile {
     }
 }
 
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        self.files.unlock();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -301,20 +325,12 @@ mod tests {
 
     use super::*;
     use crate::download::resume_tests::{Fixture, PIECE, part, stored_bytes};
-    use crate::download::save_folder::SaveFolder;
-
-    fn open(fixture: &Fixture) -> PartFile {
-        let folder = OwnedFd::from(File::open(fixture.folder.path()).expect("a folder"));
-        let target = TargetFile::absent(Arc::new(SaveFolder::from(folder)), "file".as_ref());
-        let opened = PartFile::open(target, &fixture.content, false);
-        opened.expect("it can be opened").0
-    }
 
     #[test]
     fn pieces_of_a_part_whose_sync_has_failed_are_checked() {
         let fixture = Fixture::new();
         fixture.break_off(&[0]);
-        let mut file = open(&fixture);
+        let mut file = fixture.open_part(&fixture.content).0;
         file.record_piece(1).expect("recorded");
         // A pipe cannot be synced.
         let (_reader, pipe) = io::pipe().expect("a pipe");
@@ -334,7 +350,7 @@ mod tests {
     fn pieces_of_a_part_with_a_failed_write_are_checked() {
         let fixture = Fixture::new();
         fixture.break_off(&[0, 1]);
-        let mut file = open(&fixture);
+        let mut file = fixture.open_part(&fixture.content).0;
         let path = fixture.folder.path().join(".file.part");
         let read_only = Arc::new(File::open(path).expect("a file"));
         let part_file = mem::replace(&mut file.files.part, read_only);

@@ -1,5 +1,9 @@
 //! The two files of a large content on its way: the part gets the bytes, and the state says
 //! which pieces are there. Both are locked as long as they are in use.
+//!
+//! Some file systems do not pass locks on to other machines, or have none. There, the download
+//! that has opened the files last has them, by its token in the state. Others look for their
+//! own token before they sync, close or name a part, and then leave it alone.
 
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
@@ -11,6 +15,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::download::part_names::PartNames;
+use crate::download::part_state;
 use crate::download::save_error::SaveError;
 use crate::download::target_file::TargetFile;
 use crate::jobs::ContentInfo;
@@ -20,39 +25,63 @@ use crate::jobs::ContentInfo;
 const MAX_TRIES: u32 = 3;
 
 /// The open files.
+#[derive(Clone)]
 pub(super) struct PartFiles {
     pub(super) target: TargetFile,
     pub(super) names: PartNames,
     pub(super) part: Arc<File>,
     pub(super) state: Arc<File>,
+    /// The token of this download.
+    pub(super) writer: String,
 }
 
 impl PartFiles {
     /// Opens the files for a target, or creates them. Returns whether the part is empty, too.
     pub(super) fn open(target: TargetFile) -> Result<(Self, bool), SaveError> {
         let names = PartNames::new(&target.name);
-        let part = open_locked(&target, &names.part)?;
-        let is_empty = part.metadata()?.len() == 0;
-        let mut flags = OFlags::RDWR | OFlags::APPEND;
-        flags.set(OFlags::CREATE, is_empty);
-        let state = match target.open(&names.state, flags) {
-            Err(error) if !is_empty && error.kind() == io::ErrorKind::NotFound => {
-                return Err(SaveError::UnknownPart(names.part));
-            }
-            state => state.inspect_err(|_| remove_empty(&target, &names, &part))?,
-        };
-        if !lock(&target, &names.state, &state).unwrap_or(false) {
-            // Another program has completed this file, and is about to remove its state.
-            remove_empty(&target, &names, &part);
-            return Err(SaveError::InUse);
-        }
+        let (part, state, is_empty) = open_files(&target, &names)?;
         let files = Self {
             target,
             names,
             part: Arc::new(part),
             state: Arc::new(state),
+            writer: format!("{:032x}", fastrand::u128(..)),
         };
         Ok((files, is_empty))
+    }
+
+    /// Replaces both files by empty ones: a download on another machine whose lock is not seen
+    /// may still write the old ones.
+    pub(super) fn replace(&mut self) -> Result<(), SaveError> {
+        self.remove();
+        let (part, state, is_empty) = open_files(&self.target, &self.names)?;
+        if !is_empty {
+            return Err(SaveError::InUse);
+        }
+        (self.part, self.state) = (Arc::new(part), Arc::new(state));
+        Ok(())
+    }
+
+    /// Whether no other download has opened the files since.
+    pub(super) fn is_ours(&self) -> io::Result<bool> {
+        match self.target.open(&self.names.state, OFlags::RDONLY) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            state => Ok(part_state::writer(&state?)?.as_ref() == Some(&self.writer)),
+        }
+    }
+
+    fn check_ours(&self) -> io::Result<()> {
+        match self.is_ours()? {
+            true => Ok(()),
+            false => Err(io::Error::other("another program is writing this file")),
+        }
+    }
+
+    /// Brings both files to the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.check_ours()?;
+        self.part.sync_data()?;
+        self.state.sync_data()
     }
 
     /// Opens the part for somebody who reads it. A duplicate of the descriptor that writes
@@ -74,6 +103,7 @@ impl PartFiles {
 
     /// Gives the complete part the name of the target, and removes the state.
     pub(super) fn install(&self, content: &ContentInfo) -> io::Result<()> {
+        self.check_ours()?;
         self.target.install(&self.part, &self.names.part, content)?;
         self.target.remove(&self.names.state, &self.state);
         Ok(())
@@ -89,17 +119,35 @@ impl PartFiles {
         self.target.remove(&self.names.part, &self.part);
         self.target.remove(&self.names.state, &self.state);
     }
-}
 
-impl Drop for PartFiles {
-    /// Threads that sync or check the files may still have them open. The next download
-    /// need not wait for their end.
-    fn drop(&mut self) {
+    /// Threads that sync or check the files may still have them open. The next download need
+    /// not wait for their end.
+    pub(super) fn unlock(&self) {
         for file in [&self.part, &self.state] {
             // Some file systems have no locks.
             let _ = file.unlock();
         }
     }
+}
+
+/// Opens and locks both files. Returns whether the part is empty, too.
+fn open_files(target: &TargetFile, names: &PartNames) -> Result<(File, File, bool), SaveError> {
+    let part = open_locked(target, &names.part)?;
+    let is_empty = part.metadata()?.len() == 0;
+    let mut flags = OFlags::RDWR | OFlags::APPEND;
+    flags.set(OFlags::CREATE, is_empty);
+    let state = match target.open(&names.state, flags) {
+        Err(error) if !is_empty && error.kind() == io::ErrorKind::NotFound => {
+            return Err(SaveError::UnknownPart(names.part.clone()));
+        }
+        state => state.inspect_err(|_| remove_empty(target, names, &part))?,
+    };
+    if !lock(target, &names.state, &state).unwrap_or(false) {
+        // Another program has completed this file, and is about to remove its state.
+        remove_empty(target, names, &part);
+        return Err(SaveError::InUse);
+    }
+    Ok((part, state, is_empty))
 }
 
 /// Opens the part file, and locks it.
@@ -142,4 +190,79 @@ fn lock(target: &TargetFile, name: &OsStr, file: &File) -> Result<bool, SaveErro
         return Err(SaveError::InUse);
     }
     Ok(target.has(name, file)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use crate::download::part_file::PartFile;
+    use crate::download::resume_tests::{Fixture, part};
+    use crate::jobs::Opened;
+    use crate::protocol::ContentHash;
+
+    /// A download whose lock others do not see.
+    fn open_without_lock(fixture: &Fixture) -> PartFile {
+        let file = fixture.open_part(&fixture.content).0;
+        file.files.unlock();
+        file
+    }
+
+    #[track_caller]
+    fn assert_taken_over(fixture: &Fixture, mut file: PartFile) {
+        let files = fixture.names();
+        let error = file.commit(&fixture.content).expect_err("taken over");
+        assert_eq!(error.to_string(), "another program is writing this file");
+        assert!(file.files.sync().is_err());
+        assert_eq!(file.keep(), None);
+        assert_eq!(fixture.names(), files);
+    }
+
+    /// Writes and records all pieces.
+    fn write_all(file: &mut PartFile, fixture: &Fixture) {
+        file.write_at(0, &fixture.bytes).expect("written");
+        for index in 0..4 {
+            file.record_piece(index).expect("recorded");
+        }
+    }
+
+    #[test]
+    fn without_locks_the_download_that_was_opened_last_gets_the_part() {
+        let fixture = Fixture::new();
+        let mut first = open_without_lock(&fixture);
+        // No piece was recorded, so the second one may get another content.
+        let mut other = fixture.content.clone();
+        other.hash = Some(ContentHash([7; 32]));
+        let bytes = vec![1; fixture.bytes.len()];
+        let (mut second, opened) = fixture.open_part(&other);
+        assert_eq!(opened, Opened::Empty);
+        second.write_at(0, &bytes).expect("written");
+        second.record_piece(0).expect("recorded");
+        write_all(&mut first, &fixture);
+        assert_taken_over(&fixture, first);
+        second.commit(&other).expect("complete");
+        let saved = fs::read(fixture.folder.path().join("file"));
+        assert!(saved.expect("a file") == bytes);
+    }
+
+    #[test]
+    fn without_locks_a_part_that_another_download_has_continued_is_left_alone() {
+        for pieces in [&[][..], &[1]] {
+            let fixture = Fixture::new();
+            let mut first = open_without_lock(&fixture);
+            for index in pieces {
+                first.record_piece(*index).expect("recorded");
+            }
+            // As by SIGKILL.
+            drop(fixture.open_part(&fixture.content));
+            write_all(&mut first, &fixture);
+            assert_taken_over(&fixture, first);
+            let opened = match pieces.is_empty() {
+                true => Opened::Empty,
+                // What the first one has recorded meanwhile is there.
+                false => part(&[], &[0, 1, 2, 3]),
+            };
+            assert_eq!(fixture.open().1, opened);
+        }
+    }
 }

@@ -11,6 +11,7 @@ const PART: &str = ".part";
 const STATE: &str = ".part.state";
 
 /// The names for one target.
+#[derive(Clone)]
 pub(super) struct PartNames {
     /// `.NAME.part`: its bytes.
     pub(super) part: OsString,

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! peerline-part 1 hash 3000000 1048576 0a1b…                   5b0e7a11
+//! writer 6f0c…                                                 03a9e1d4
 //! piece 2                                                      41f0b0ac
 //! piece 0                                                      9c1d33e2
 //! unchecked 0                                                  d2a38c3e
@@ -12,12 +13,16 @@
 //!
 //! Each line ends with a checksum. A line that is damaged ends the file.
 //!
+//! `writer` is a random token of the download that writes the part. Where the file system does
+//! not pass locks on, two machines may write one part: the last one to open it has its token
+//! there.
+//!
 //! `closed` tells the length of the part, and when it was last changed (ctime, mtime). As
 //! long as this is true, the pieces are right but for the `unchecked` ones, which were
 //! perhaps not on the disk yet. Otherwise somebody may have changed the part, or the
 //! system has lost some of it, and all pieces must be checked. So it is after SIGKILL, and
 //! with the state of an older version, because they have no such line. The next download
-//! removes these lines.
+//! writes the state anew.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -35,6 +40,9 @@ const CLOSED_AGE: Duration = Duration::from_secs(10);
 /// A longer state file is not read to its end. The pieces of a content need less, each of
 /// them recorded and unchecked.
 const MAX_LENGTH: u64 = 4 * 1024 * 1024;
+
+/// The first two lines are shorter.
+const MAX_HEAD_LENGTH: u64 = 512;
 
 /// What a state file says about a content.
 pub(super) enum LoadedState {
@@ -55,31 +63,39 @@ pub(super) enum LoadedState {
 
 /// Starts the state of a content of which these pieces may be there. Were they not recorded,
 /// a download that is broken off during the check would lose all.
-pub(super) fn create(mut file: &File, content: &ContentInfo, pieces: &PieceSet) -> io::Result<()> {
-    let mut lines = line(&header(content));
-    lines.extend(pieces.iter().map(|index| line(&format!("piece {index}"))));
+pub(super) fn create(
+    mut file: &File,
+    content: &ContentInfo,
+    writer: &str,
+    pieces: impl Iterator<Item = u32>,
+) -> io::Result<()> {
+    let mut lines = line(&header(content)) + &line(&format!("writer {writer}"));
+    lines.extend(pieces.map(|index| line(&format!("piece {index}"))));
     file.set_len(0)?;
     file.write_all(lines.as_bytes())
 }
 
-/// Reads the state from the start of the file, which was opened to append, and cuts off its
-/// damaged end and the lines of the last close. `change` is the last one of the part.
+/// The token of the download that has opened the part last.
+pub(super) fn writer(file: &File) -> io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_HEAD_LENGTH).read_to_end(&mut bytes)?;
+    let line = bytes.split_inclusive(|byte| *byte == b'\n').nth(1);
+    let text = line.and_then(checked);
+    Ok(text.and_then(|text| Some(text.strip_prefix("writer ")?.to_owned())))
+}
+
+/// Reads the state from the start of the file. `change` is the last one of the part.
 pub(super) fn load(file: &File, content: &ContentInfo, change: &str) -> io::Result<LoadedState> {
     let mut bytes = Vec::new();
     file.take(MAX_LENGTH).read_to_end(&mut bytes)?;
-    let mut end = 0;
-    let mut lines = bytes
-        .split_inclusive(|byte| *byte == b'\n')
-        .map_while(|line| {
-            end += line.len() as u64;
-            checked(line).map(|text| (text, end))
-        });
-    let Some((first, mut length)) = lines.next() else {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let mut lines = lines.map_while(checked);
+    let Some(first) = lines.next() else {
         return Ok(LoadedState::Unreadable);
     };
     let count = PieceLayout::new(content.size).count();
     let (mut pieces, mut unchecked, mut closed) = (PieceSet::default(), PieceSet::default(), None);
-    for (line, end) in lines {
+    for line in lines {
         let (verb, value) = line.split_once(' ').unwrap_or((line, ""));
         let index = value.parse().ok();
         let index = index.filter(|index| (*index as usize) < count);
@@ -93,7 +109,7 @@ pub(super) fn load(file: &File, content: &ContentInfo, change: &str) -> io::Resu
                     pieces.insert(index);
                 }
                 // Other versions may write more.
-                (unchecked, closed, length) = (PieceSet::default(), None, end);
+                (unchecked, closed) = (PieceSet::default(), None);
             }
         }
     }
@@ -103,7 +119,6 @@ pub(super) fn load(file: &File, content: &ContentInfo, change: &str) -> io::Resu
     if first != header(content) {
         return Ok(LoadedState::OtherContent);
     }
-    file.set_len(length)?;
     if closed != Some(change) {
         unchecked = std::mem::take(&mut pieces);
     }
@@ -179,6 +194,7 @@ fn checked(line: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use std::io::Seek;
+    use std::iter;
 
     use super::*;
     use crate::protocol::ContentHash;
@@ -197,12 +213,11 @@ mod tests {
                 _ => (vec![], vec![]),
             }
         };
-        create(&file, &content, &PieceSet::default()).expect("written");
-        assert_eq!(load("A"), (vec![], vec![]));
-        let mut length = 0;
-        for index in [10, 20, 30, 100, 99] {
+        create(&file, &content, "1a", iter::once(10)).expect("written");
+        (&file).rewind().expect("a file");
+        assert_eq!(writer(&file).expect("a file").as_deref(), Some("1a"));
+        for index in [20, 30, 100, 99] {
             append_piece(&file, index).expect("written");
-            length = file.metadata().expect("a file").len();
         }
         // As after SIGKILL. The content has no piece 100.
         assert_eq!(load("A"), (vec![], vec![10, 20, 30, 99]));
@@ -212,8 +227,6 @@ mod tests {
         };
         close(&[20]);
         assert_eq!(load("A"), (vec![10, 30, 99], vec![20]));
-        assert_eq!(file.metadata().expect("a file").len(), length);
-        assert_eq!(load("A"), (vec![], vec![10, 20, 30, 99]), "a second time");
         close(&[]);
         assert_eq!(load("B"), (vec![], vec![10, 20, 30, 99]));
         // The line of an older version, and one that was cut off.

@@ -1,14 +1,19 @@
 //! Tests of what a download leaves behind, and of how the next one continues.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use crate::download::output_file::{OutputFile, SaveOptions};
+use crate::download::part_file::PartFile;
 use crate::download::save_error::SaveError;
+use crate::download::save_folder::SaveFolder;
 use crate::download::stored_bytes::StoredBytes;
+use crate::download::target_file::TargetFile;
 use crate::jobs::{ContentInfo, Opened, PieceSet};
 use crate::protocol::{ContentHash, PieceLayout};
 
@@ -48,6 +53,13 @@ impl Fixture {
     pub(super) fn open(&self) -> (OutputFile, Opened) {
         let opened = self.try_open(SaveOptions::default());
         opened.expect("it can be opened")
+    }
+
+    /// Opens the part of a content.
+    pub(super) fn open_part(&self, content: &ContentInfo) -> (PartFile, Opened) {
+        let folder = OwnedFd::from(File::open(self.folder.path()).expect("a folder"));
+        let target = TargetFile::absent(Arc::new(SaveFolder::from(folder)), "file".as_ref());
+        PartFile::open(target, content, false).expect("it can be opened")
     }
 
     /// Writes and records pieces.

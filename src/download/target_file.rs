@@ -27,6 +27,7 @@ const NEW_FILE: Mode = Mode::from_raw_mode(0o666);
 const PRIVATE: Mode = Mode::from_raw_mode(0o600);
 
 /// A name in a folder, for a content.
+#[derive(Clone)]
 pub(super) struct TargetFile {
     folder: Arc<SaveFolder>,
     pub(super) name: OsString,
