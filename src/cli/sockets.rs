@@ -104,6 +104,11 @@ pub(super) fn node_addresses(
         return Ok(vec![ip]);
     }
     let sources = local_addresses(relay);
+    if relay.iter().all(|relay| is_link_local(relay.ip())) {
+        return Err(StartupError::usage(
+            "the relay is at a link-local address, so it would see this node at one, at which              others cannot reach it; write another address of the relay, or an address of this              machine that is not link-local with --listen",
+        ));
+    }
     if sources.is_empty() {
         let text = "no route to the relay; choose an address with --listen";
         return Err(StartupError::new(Exit::Listen, text));
@@ -111,10 +116,12 @@ pub(super) fn node_addresses(
     Ok(sources)
 }
 
-/// The local addresses from which these relays are reached.
+/// The local addresses from which these relays are reached, without those under which no relay
+/// lists a node.
 pub(super) fn local_addresses(relays: &[SocketAddr]) -> Vec<IpAddr> {
     let mut sources = Vec::new();
-    for source in relays.iter().filter_map(|relay| source_address(*relay)) {
+    let chosen = relays.iter().filter_map(|relay| source_address(*relay));
+    for source in chosen.filter(|source| !is_link_local(*source)) {
         if !sources.contains(&source) {
             sources.push(source);
         }
@@ -127,6 +134,11 @@ pub(super) fn local_addresses(relays: &[SocketAddr]) -> Vec<IpAddr> {
 pub(super) fn source_addresses(listen: Vec<IpAddr>) -> Vec<IpAddr> {
     let chosen = listen.into_iter().filter(|ip| !ip.is_unspecified());
     chosen.collect()
+}
+
+/// Whether the address is of IPv6, and means something on one link only.
+fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
 /// Connecting a UDP socket sends nothing, but makes the system choose the address.

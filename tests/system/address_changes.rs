@@ -1,5 +1,5 @@
-//! Nodes on a machine whose address changes, as by DHCP. The tests need network namespaces; where
-//! the system allows none, they test nothing.
+//! Nodes on a machine whose address changes, as by DHCP, or holds on one link only. The tests need
+//! network namespaces; where the system allows none, they test nothing.
 
 use std::path::Path;
 
@@ -117,4 +117,35 @@ fn a_node_says_that_the_address_of_its_user_is_gone_and_comes_back_with_it() {
         "net0",
     ]);
     node.log_until_count(&format!("registered as {BEFORE} "), 2);
+}
+
+#[test]
+fn a_node_refuses_a_relay_at_a_link_local_address_unless_it_has_another_one_itself() {
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let there = here.neighbour();
+    let add = |machine: &Machine, address: &str| {
+        machine.run(&["ip", "address", "add", address, "dev", "net0", "nodad"]);
+    };
+    add(&here, "fd00::1/64");
+    add(&there, "fe80::1:2/64");
+    // A way back.
+    add(&there, "fd00::2/64");
+    let mut command = there.command(env!("CARGO_BIN_EXE_relay-server"));
+    command.args(["0", "--listen", "::"]);
+    let relay = Server::start(command);
+    let share = folder(&[]);
+    let node = |args: &[&str]| {
+        let mut command = here.command(env!("CARGO_BIN_EXE_peer-node"));
+        command.arg(format!("[fe80::1:2%net0]:{}", relay.address().port()));
+        command.args(["--no-hashes", "--share"]).arg(share.path());
+        command.args(args);
+        command
+    };
+    let output = run(node(&[]), b"").expect_code(2);
+    let expected = "peer-node: the relay is at a link-local address, so it would see this node";
+    assert!(output.stderr.starts_with(expected), "{}", output.stderr);
+    let node = Server::start(node(&["--listen", "fd00::1"]));
+    node.log_until("registered as fd00::1 ");
 }
