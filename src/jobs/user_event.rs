@@ -132,7 +132,7 @@ pub enum UserEvent<'a> {
         resumed: u64,
         /// From the request to the last byte.
         took: Duration,
-        /// All of it arrived encrypted.
+        /// All that arrived was encrypted. False if nothing did.
         is_encrypted: bool,
         /// The content has the hash that was announced or given. Else the node knows no
         /// hash.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::byte_size::ByteSize;
 use crate::counted::Counted;
 use crate::jobs::{Selection, StoreErrorKind, UserEvent};
-use crate::terminal::event_text;
+use crate::terminal::{event_text, fetched_text};
 
 /// The most failures that are listed at the end.
 const MAX_FAILURES: usize = 1000;
@@ -19,8 +19,8 @@ pub(super) struct Batch {
     pub(super) fetched: u64,
     /// The size of the fetched files.
     pub(super) bytes: u64,
-    /// Whether one of them, or a part of it, was not encrypted.
-    pub(super) is_plain: bool,
+    /// Whether all that arrived was encrypted. None if nothing did.
+    pub(super) is_encrypted: Option<bool>,
     pub(super) up_to_date: u64,
     pub(super) failed: u64,
     /// Why files could not be fetched.
@@ -43,7 +43,7 @@ impl Batch {
             started: Instant::now(),
             fetched: 0,
             bytes: 0,
-            is_plain: false,
+            is_encrypted: None,
             up_to_date: 0,
             failed: 0,
             failures: Vec::new(),
@@ -62,7 +62,9 @@ impl Batch {
                 ..
             } => {
                 self.fetched += 1;
-                self.is_plain |= !is_encrypted;
+                if !fetched_text::was_complete(*size, *resumed) {
+                    self.is_encrypted = Some(self.is_encrypted.unwrap_or(true) && *is_encrypted);
+                }
                 self.bytes += size.saturating_sub(*resumed);
             }
             UserEvent::UpToDate { .. } => self.up_to_date += 1,
@@ -116,10 +118,8 @@ impl Batch {
             return self.summary_of_repairs(unfetched);
         }
         let rate = ByteSize((self.bytes as f64 / self.seconds().max(1e-6)) as u64);
-        let security = match (self.fetched, self.is_plain) {
-            (0, _) => String::new(),
-            (_, is_plain) => format!(", {}", event_text::security(!is_plain)),
-        };
+        let security = self.is_encrypted.map(fetched_text::security);
+        let security = security.map_or_else(String::new, |security| format!(", {security}"));
         let text = format!(
             "{} fetched, {} in {:.1} s ({rate}/s{security}), {} up to date, {} failed",
             Counted(self.fetched, "file"),

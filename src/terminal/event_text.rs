@@ -1,7 +1,6 @@
 //! Events as lines for people.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use crate::byte_size::ByteSize;
 use crate::counted::Counted;
@@ -10,7 +9,7 @@ use crate::jobs::{Failure, Offer, PeerSource, Query, Selection, UserEvent, quote
 use crate::protocol::{FileName, NodeAddress};
 use crate::terminal::expansion_text::{self, did_you_mean};
 use crate::terminal::part_text::{self, percent};
-use crate::terminal::{repair_text, status_text};
+use crate::terminal::{fetched_text, repair_text, status_text};
 
 /// Nodes of the relay's list, and contents of a name, that are printed.
 const MAX_PRINTED: usize = 16;
@@ -178,41 +177,10 @@ fn up_to_date(name: &FileName<'_>, content: Option<&Offer>) -> String {
     }
 }
 
-/// How content was transferred.
-pub(super) fn security(is_encrypted: bool) -> &'static str {
-    match is_encrypted {
-        true => "encrypted",
-        false => "plain",
-    }
-}
-
 /// The text of an event of a download that goes on, or is done.
 fn download_text(event: &UserEvent<'_>) -> Option<String> {
     Some(match event {
-        UserEvent::Fetched {
-            name,
-            node,
-            nodes,
-            size,
-            resumed,
-            took,
-            is_encrypted,
-            is_verified,
-        } => {
-            let from = match nodes {
-                1 => node_text(*node),
-                nodes => Counted(*nodes as u64, "node").to_string(),
-            };
-            let checked = match is_verified {
-                true => "verified",
-                false => "not verified: the node knows no hash",
-            };
-            format!(
-                "{} from {from}, {}, {checked}",
-                fetched(name, *size, *resumed, *took),
-                security(*is_encrypted)
-            )
-        }
+        UserEvent::Fetched { .. } => fetched_text::text(event)?,
         UserEvent::Repairing { .. } | UserEvent::Repaired { .. } => repair_text::text(event)?,
         UserEvent::Checking { unknown, size, .. } => {
             format!("  checking {} % of it", percent(*unknown, *size))
@@ -368,24 +336,4 @@ fn shell_word(text: &str) -> String {
 
 fn node_text(node: NodeAddress) -> String {
     format!("{} port {}", node.ip(), node.port())
-}
-
-/// With the duration as `0.8 ms` or `3.2 s`.
-fn fetched(name: &FileName<'_>, size: u64, resumed: u64, took: Duration) -> String {
-    let name = escaped(name);
-    let now = size.saturating_sub(resumed);
-    let seconds = took.as_secs_f64();
-    let rate = ByteSize((now as f64 / seconds.max(1e-6)) as u64);
-    let took = match seconds < 1.0 {
-        true => format!("{:.1} ms", seconds * 1000.0),
-        false => format!("{seconds:.1} s"),
-    };
-    let size = ByteSize(size);
-    match resumed {
-        0 => format!("{name}: {size} in {took} ({rate}/s)"),
-        _ => {
-            let now = ByteSize(now);
-            format!("{name}: {size}, {now} of it in {took} ({rate}/s)")
-        }
-    }
 }

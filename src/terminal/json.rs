@@ -194,7 +194,7 @@ pub(super) fn batch(batch: &Batch, unfetched: usize) -> Value {
         "fetched": batch.fetched,
         "bytes": batch.bytes,
         "seconds": batch.seconds(),
-        "encrypted": !batch.is_plain,
+        "encrypted": batch.is_encrypted.unwrap_or(false),
         "up_to_date": batch.up_to_date,
         "repaired": batch.repaired,
         "failed": batch.failed,

@@ -6,6 +6,7 @@ mod command_output;
 mod completion;
 mod event_text;
 mod expansion_text;
+mod fetched_text;
 mod history;
 mod json;
 mod json_progress;

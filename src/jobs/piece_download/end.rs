@@ -229,14 +229,15 @@ impl PieceDownload {
         }
         if let Some(best) = best {
             let sources = sources.filter(|source| source.bytes > 0);
+            let senders = sources.clone().count();
             context.user.on_event(UserEvent::Fetched {
                 name: &self.name,
                 node: best.node,
-                nodes: sources.clone().count().max(1),
+                nodes: senders.max(1),
                 size: self.layout.size(),
                 resumed: self.resumed,
                 took: now.saturating_duration_since(self.started),
-                is_encrypted: !self.is_plain,
+                is_encrypted: senders > 0 && !self.is_plain,
                 is_verified: true,
             });
             for source in sources {
