@@ -123,7 +123,7 @@ impl Target {
         let path = escaped(file);
         let reason = match error {
             SaveError::System(error) | SaveError::NotReserved(error) => {
-                self.system_error(&path, error)
+                self.system_error(file, error)
             }
             SaveError::Unreadable(error) => format!("cannot read {path}: {}", Reason(error)),
             SaveError::InUse => format!("{path} is being fetched by another program"),
@@ -166,10 +166,14 @@ impl Target {
         }
     }
 
-    fn system_error(&self, path: &str, error: &io::Error) -> String {
+    fn system_error(&self, file: &Path, error: &io::Error) -> String {
+        let path = escaped(file);
         match error.kind() {
             io::ErrorKind::AlreadyExists => match self {
                 Self::Share(_) => format!("{path} exists already; move it away to fetch another"),
+                _ if file.metadata().is_ok_and(|status| !status.is_file()) => {
+                    format!("{path} is not a regular file; move it away")
+                }
                 Self::File(_) | Self::Folder(_) | Self::Repair(..) | Self::RepairBelow(..) => {
                     format!("{path} exists already; --force replaces it")
                 }

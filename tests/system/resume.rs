@@ -272,6 +272,43 @@ fn a_part_that_was_not_changed_after_its_download_is_not_read_again() {
     fixture.assert_complete();
 }
 
+/// Regression: --force was advised, which does not replace a folder; then the whole part came from
+/// a node in 0.7 ms, encrypted.
+#[test]
+fn a_folder_made_in_place_of_the_file_is_told_and_the_part_needs_no_transfer() {
+    let fixture = ResumeFixture::new();
+    let file = fixture.home.path().join("large");
+    let break_off = || {
+        let mut command = fixture.command(&["--limit-rate", "4MB"]);
+        let client = command.stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut client = RunningProgram::start(client);
+        eventually("two pieces are there", || fixture.recorded() >= 2);
+        fs::create_dir(&file).expect("a folder");
+        let mut stderr = String::new();
+        let mut pipe = client.child.stderr.take().expect("a pipe");
+        pipe.read_to_string(&mut stderr).expect("text");
+        assert_eq!(client.wait(), Some(6), "{stderr}");
+        fs::remove_dir(&file).expect("a folder");
+        stderr
+    };
+    let stderr = break_off();
+    let advice = "./large is not a regular file; move it away";
+    assert!(stderr.contains(advice), "{stderr}");
+    let output = fixture.get(&[]).expect_code(0);
+    let all = "large: 12.00 MB, all of it was there before, verified\n";
+    assert!(output.stderr.contains(all), "{}", output.stderr);
+    fixture.assert_complete();
+    fs::remove_file(&file).expect("a file");
+    break_off();
+    let output = fixture.get(&["other", "--json"]).expect_code(1);
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(text.contains(r#"{"encrypted":false,"ip""#), "{text}");
+    assert!(
+        text.contains(r#"{"summary":{"bytes":0,"encrypted":false,"#),
+        "{text}"
+    );
+}
+
 #[test]
 fn another_content_is_begun_anew_only_with_restart() {
     let mut fixture = ResumeFixture::new();
