@@ -106,7 +106,9 @@ pub(super) fn node_addresses(
     let sources = local_addresses(relay);
     if relay.iter().all(|relay| is_link_local(relay.ip())) {
         return Err(StartupError::usage(
-            "the relay is at a link-local address, so it would see this node at one, at which              others cannot reach it; write another address of the relay, or an address of this              machine that is not link-local with --listen",
+            "the relay is at a link-local address, so it would see this node at one, at which \
+             others cannot reach it; write another address of the relay, or an address of this \
+             machine that is not link-local with --listen",
         ));
     }
     if sources.is_empty() {

@@ -6,6 +6,7 @@
 
 mod circles;
 mod layers;
+mod literals;
 mod names;
 mod sizes;
 
