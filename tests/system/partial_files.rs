@@ -49,6 +49,9 @@ fn two_nodes_that_fetch_the_same_file_help_each_other() {
     for (node, folder) in nodes.iter_mut().zip(&folders) {
         let text = node.log_until("big: 50.33 MB in ");
         assert!(text.contains(", verified"), "{text}");
+        let log = node.log();
+        let is_empty = |line: &str| line.trim_end().ends_with(']');
+        assert!(!log.lines().any(is_empty), "progress is not logged: {log}");
         let saved = fs::read(folder.path().join("big")).expect("the file");
         assert!(saved == content);
     }

@@ -87,7 +87,11 @@ impl Screen {
         });
         if self.style == Style::Log {
             let text: Vec<String> = text.into_iter().chain(saved).collect();
-            return log_lines(event_text::is_warning(event), &text.join("\n"));
+            // Most events are progress, which is not logged.
+            if !text.is_empty() {
+                log_lines(event_text::is_warning(event), &text.join("\n"));
+            }
+            return;
         }
         if let UserEvent::Fetched { size, resumed, .. } = event
             && !is_console
