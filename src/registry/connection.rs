@@ -191,6 +191,21 @@ impl EngineConnection {
 
     /// Sends commands and reads their replies. The first error of a reply is one.
     pub(super) fn exchange(&mut self, commands: &Commands) -> Result<Vec<RespValue>, EngineError> {
+        self.exchange_unless(commands, |_| false)
+    }
+
+    /// Sends commands that read keys. One that holds a value of the wrong type, which no relay
+    /// wrote, counts as missing.
+    pub(super) fn read_keys(&mut self, commands: &Commands) -> Result<Vec<RespValue>, EngineError> {
+        self.exchange_unless(commands, |error| error.starts_with("WRONGTYPE"))
+    }
+
+    /// Sends commands and reads their replies. An error that counts as a missing value is none.
+    fn exchange_unless(
+        &mut self,
+        commands: &Commands,
+        is_missing: impl Fn(&str) -> bool,
+    ) -> Result<Vec<RespValue>, EngineError> {
         let stream = &mut self.stream.get_mut().stream;
         stream.write_all(&commands.bytes)?;
         stream.flush()?;
@@ -199,6 +214,7 @@ impl EngineConnection {
         for _ in 0..commands.count {
             self.stream.get_mut().begin_reply();
             match RespValue::read(&mut self.stream)? {
+                RespValue::Error(text) if is_missing(&text) => replies.push(RespValue::Nil),
                 RespValue::Error(text) => error = error.or(Some(text)),
                 reply => replies.push(reply),
             }

@@ -45,7 +45,7 @@ pub(super) fn load_listeners(
             };
             let mut commands = Commands::default();
             commands.push_words(["SMEMBERS", &format!("{LISTENERS_PREFIX}{key}")]);
-            let members = connection.exchange(&commands)?.into_iter().next();
+            let members = connection.read_keys(&commands)?.into_iter().next();
             let addresses = texts(members).into_iter().filter_map(|text| {
                 let text = String::from_utf8(text).ok()?;
                 NodeAddress::parse(&text).ok()
@@ -69,7 +69,7 @@ pub(super) fn load_records(
         commands.push_words(["PTTL", &key]);
         commands.push_words(["HSCAN", &key, "0", "COUNT", PAGE]);
     }
-    let mut replies = connection.exchange(&commands)?.into_iter();
+    let mut replies = connection.read_keys(&commands)?.into_iter();
     for address in addresses {
         let (Some(header), Some(ttl), Some(page)) =
             (replies.next(), replies.next(), replies.next())
@@ -107,7 +107,7 @@ fn load_files(
         let mut commands = Commands::default();
         let key = format!("{NODE_PREFIX}{}", parts.address);
         commands.push_words(["HSCAN", &key, &cursor, "COUNT", PAGE]);
-        let reply = connection.exchange(&commands)?.into_iter().next();
+        let reply = connection.read_keys(&commands)?.into_iter().next();
         page = reply.unwrap_or(RespValue::Nil);
     }
 }

@@ -577,8 +577,12 @@ fn values_that_no_relay_wrote_are_refused() {
     assert!(node.ask("REGISTER * 9002").starts_with("OK"));
     put(&["SET", "peerline:node:127.0.0.1 9002", "a text"]);
     assert_eq!(node.ask("SHARE 1 - again"), "OK");
+    // Those of nobody do not keep a relay from loading the others.
+    put(&["SET", "peerline:node:192.0.2.9 5", "a text"]);
+    put(&["SET", "peerline:listeners:1234567890abcdef", "a text"]);
     let b = relay_of(&engine, &[]);
     wait_for(&b, "FIND again", "HOLDERS 1\n127.0.0.1 9002 1 -\n");
+    assert_eq!(b.stat("registry_connected"), 1);
     // A stream of another type stops the relay from publishing, and it says so.
     put(&["DEL", "peerline:changes"]);
     put(&["SET", "peerline:changes", "a text"]);
