@@ -10,7 +10,8 @@ use std::time::Duration;
 use crate::protocol::MAX_LINE;
 use crate::quantity::{bytes, bytes_per_second, integer, seconds, seconds_or_zero};
 
-/// The accepted limits of a line: our own requests must fit, and memory is not wasted.
+/// The accepted limits of a line: `REGISTER` must fit, and memory is not wasted. A relay with a
+/// low limit refuses long names, and the node says so.
 const LINE_LENGTHS: RangeInclusive<u64> = 64..=65_536;
 
 /// How much time and memory of a server one peer may use.

@@ -9,6 +9,7 @@ use log::{debug, warn};
 use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
 use crate::logging::OPERATOR;
+use crate::node::refused_files::RefusedFiles;
 use crate::node::relay_record::{ComparePass, DigestSupport, RelayRecord};
 use crate::node::share::Share;
 use crate::node::update_request::UpdateRequest;
@@ -36,6 +37,10 @@ pub struct Announcer {
     mismatches: u32,
     stale_entries: StaleEntries,
     has_warned_of_limit: bool,
+    refused: RefusedFiles,
+    /// The relay has refused a change in the update that is in progress, or in one that has
+    /// ended before all files were announced.
+    has_refusal: bool,
 }
 
 /// Entries that an earlier process of this node has left at the relay.
@@ -67,6 +72,11 @@ impl Announcer {
     /// How many files the relay has acknowledged, or may have recorded.
     pub(super) fn announced_files(&self) -> u64 {
         *self.record.file_count().end()
+    }
+
+    /// How many files the relay has refused.
+    pub(super) fn refused_files(&self) -> u64 {
+        self.refused.len() as u64
     }
 
     /// Whether an update is in progress.
@@ -128,9 +138,11 @@ impl Announcer {
         out: &mut Vec<u8>,
     ) -> ReadNext {
         let revision = share.revision();
+        self.has_refusal = false;
         self.progress = if self.complete_revision == Some(revision) {
             AnnounceProgress::Sent(revision)
         } else {
+            self.refused.retain_shared(share);
             AnnounceProgress::Comparing(ComparePass::Removals, None, revision)
         };
         self.send_changes(share, requests, out)
@@ -147,6 +159,7 @@ impl Announcer {
     ) -> ReadNext {
         match (change, reply) {
             (UpdateRequest::Share(name, version), Reply::Ok(_)) => {
+                self.refused.remove(&name);
                 self.record.confirm(name, Some(version));
             }
             (UpdateRequest::Unshare(name), Reply::Ok(_) | Reply::NotFound) => {
@@ -179,11 +192,38 @@ impl Announcer {
                 debug!("the relay keeps no index");
                 return ReadNext::Close(CloseReason::Completed);
             }
-            // The lease has expired, or the relay has failed: the next update sends
+            (change, Reply::Error(code, text)) if code.refers_to_request() => {
+                self.on_refusal(change, code, &text);
+                if code == ErrorCode::LINE_TOO_LONG {
+                    // The relay closes the connection.
+                    return ReadNext::Close(CloseReason::Completed);
+                }
+            }
+            // The lease has expired, or the relay is overloaded: the next update sends
             // again what is not acknowledged.
             (_, _) => return ReadNext::Close(CloseReason::Completed),
         }
         self.send_changes(share, requests, out)
+    }
+
+    /// The relay has refused a change. The other ones follow.
+    fn on_refusal(&mut self, change: UpdateRequest, code: ErrorCode, text: &str) {
+        self.has_refusal = true;
+        match change {
+            UpdateRequest::Share(name, version) => {
+                self.refused.on_refusal(name, version, code, text);
+            }
+            // The relay cannot have a file whose name it refuses.
+            UpdateRequest::Unshare(name) => self.record.confirm(name, None),
+            UpdateRequest::ShareDigest(_) => {
+                // The connection closes after each line that is too long.
+                self.record.digest_support = match code {
+                    ErrorCode::LINE_TOO_LONG => DigestSupport::Unsupported,
+                    _ => DigestSupport::Supported,
+                };
+            }
+            UpdateRequest::Register | UpdateRequest::Unregister => {}
+        }
     }
 
     /// The update has ended. The relay may have executed the changes that it has not
@@ -204,17 +244,19 @@ impl Announcer {
     }
 
     /// Whether an update should follow soon: the share has changed since it was
-    /// announced completely, or the relay's file count must be checked again.
+    /// announced completely, the relay's file count must be checked again, or a refused change
+    /// has ended the update.
     pub fn is_outdated(&self, share: &mut impl Share) -> bool {
         let must_recheck = self.stale_entries == StaleEntries::Suspected;
-        self.complete_revision
-            .is_some_and(|revision| must_recheck || revision != share.revision())
+        let is_changed = |revision| must_recheck || revision != share.revision();
+        self.has_refusal || self.complete_revision.is_some_and(is_changed)
     }
 
     fn forget_record(&mut self, epoch: Option<u64>) {
         self.record = RelayRecord::default();
         self.record.epoch = epoch;
         self.complete_revision = None;
+        self.refused.clear();
     }
 
     /// The relay has kept its record, but has another number of files than it
@@ -250,6 +292,8 @@ impl Announcer {
                 AnnounceProgress::Comparing(pass, after, revision) => (pass, after, revision),
                 AnnounceProgress::Sent(revision) if requests.is_empty() => {
                     self.complete_revision = Some(revision);
+                    self.has_refusal = false;
+                    self.refused.report();
                     return ReadNext::Close(CloseReason::Completed);
                 }
                 progress @ (AnnounceProgress::Sent(_) | AnnounceProgress::Idle) => {
@@ -258,7 +302,9 @@ impl Announcer {
                 }
             };
             let send = |request: Request<'_>, change| requests.send(&request, change, out);
-            let last = self.record.send_page(pass, share, after.as_deref(), send);
+            let last =
+                self.record
+                    .send_page(pass, share, after.as_deref(), &mut self.refused, send);
             self.progress = match (last, pass) {
                 (Some(last), _) => AnnounceProgress::Comparing(pass, Some(last), revision),
                 (None, ComparePass::Removals) => {

@@ -10,6 +10,7 @@ mod message_listener;
 mod messages;
 mod node_message;
 mod partial;
+mod refused_files;
 mod registrar;
 mod relay_contact;
 mod relay_record;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::{Bound, RangeInclusive};
 
+use crate::node::refused_files::RefusedFiles;
 use crate::node::share::{ListedFile, Share};
 use crate::node::update_request::{FileVersion, UpdateRequest};
 use crate::protocol::{FileName, MAX_LISTED_FILES, Request};
@@ -66,13 +67,14 @@ impl RelayRecord {
     }
 
     /// Compares the record with the share, one batch of names, from the one after `after`
-    /// on. Sends the changes that belong to the pass. Returns the last name of the batch,
+    /// on. Sends the changes that belong to the pass, without refused files. Returns the last name of the batch,
     /// or none after the last batch. A batch ends at the first digest.
     pub(super) fn send_page(
         &mut self,
         pass: ComparePass,
         share: &mut impl Share,
         after: Option<&str>,
+        refused: &mut RefusedFiles,
         mut send: impl FnMut(Request<'_>, UpdateRequest),
     ) -> Option<Box<str>> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
@@ -96,7 +98,9 @@ impl RelayRecord {
                     send(Request::Unshare(name.clone()), change);
                 }
                 (ComparePass::Additions, Some(file)) if old != Some(file.into()) => {
-                    ends_page |= support.send_file(file, &name, &mut send);
+                    if !refused.includes(&name, file.into()) {
+                        ends_page |= support.send_file(file, &name, &mut send);
+                    }
                 }
                 (_, _) => {}
             }

@@ -10,7 +10,7 @@ use crate::close_reason::{CloseReason, ResourceLimit};
 use crate::escaped::Escaped;
 use crate::figure::Figure;
 use crate::node::share::{FileContent, MAX_SMALL, Share, Unavailable};
-use crate::node::{Node, Registrar};
+use crate::node::{Announcer, Node, Registrar};
 use crate::protocol::{
     Banner, ContentHash, FileName, MAX_LISTED_FILES, MaybeHash, PieceList, Rejection, Request,
     ServerKind,
@@ -264,6 +264,9 @@ impl<S: Share> Node<S> {
         let registered_at: Vec<_> = registered_at.flatten().collect();
         let is_registered = u64::from(!registered_at.is_empty());
         let is_complete = u64::from(self.share.is_complete());
+        let announcers = self.relays.iter().map(|relay| &relay.announcer);
+        let refused = announcers.map(Announcer::refused_files).max();
+        let skipped = self.share.skipped() + refused.unwrap_or(0);
         let mut figures = server::figures(request, self.started);
         figures.extend([
             Figure::gauge("files", self.share.count(None), "Shared files"),
@@ -272,7 +275,7 @@ impl<S: Share> Node<S> {
                 self.share.bytes(),
                 "Bytes of all shared files",
             ),
-            Figure::gauge("files_skipped", self.share.skipped(), "Files not shared"),
+            Figure::gauge("files_skipped", skipped, "Files not shared or not listed"),
             Figure::gauge("share_complete", is_complete, "1 if all files are known"),
             Figure::counter("gets", self.gets, "Requests for a file"),
             Figure::counter("gets_found", self.gets_found, "Files sent"),

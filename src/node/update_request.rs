@@ -1,7 +1,7 @@
 //! The requests of an update of a relay, and what they announce.
 
 use crate::node::share::ListedFile;
-use crate::protocol::MaybeHash;
+use crate::protocol::{FileName, MaybeHash, Request};
 
 /// A request of an update.
 #[derive(Debug)]
@@ -25,6 +25,14 @@ pub struct FileVersion {
     hash: MaybeHash,
     /// Its SHA-256 is known. The hash decides which one it is.
     has_sha256: bool,
+}
+
+impl FileVersion {
+    /// The length of the line that announces it, with its end.
+    pub(super) fn line_length(&self, name: FileName<'_>) -> usize {
+        let request = Request::Share(self.size, self.hash, name);
+        request.to_string().len() + 1
+    }
 }
 
 impl From<&ListedFile<'_>> for FileVersion {

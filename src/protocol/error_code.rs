@@ -41,6 +41,22 @@ impl ErrorCode {
 }
 
 impl ErrorCode {
+    /// Whether the error refers to this request, which would fail again, and not to the
+    /// connection, the registration or the moment. A server may fail at the same request
+    /// each time, too.
+    #[must_use]
+    pub fn refers_to_request(self) -> bool {
+        !matches!(
+            self,
+            Self::NO_SECRET
+                | Self::NOT_ALLOWED
+                | Self::TOO_SLOW
+                | Self::TLS_REQUIRED
+                | Self::SLOW_DOWN
+                | Self::UNAVAILABLE
+        )
+    }
+
     /// The text of an error for the user of a program. The server's text tells a person who
     /// types what to do, after a semicolon. For a program it is another thing.
     #[must_use]

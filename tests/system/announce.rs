@@ -7,7 +7,9 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::support::relay_index::{files, holders, wait_for_names};
-use crate::support::{Server, ask, eventually, folder, node, relay, unlisted_node};
+use crate::support::{
+    Server, ask, eventually, folder, folder_of_names, node, relay, unlisted_node,
+};
 
 #[test]
 fn a_node_announces_its_files() {
@@ -224,6 +226,27 @@ fn files_over_the_relay_limit_are_served_but_not_listed() {
     let now = ["1 - 1 b", "1 - 1 c"];
     eventually("the next one", || files(&relay, "") == now);
     assert_eq!(node.log().matches("WARN").count(), 1, "{}", node.log());
+}
+
+#[test]
+fn a_name_that_the_relay_refuses_hides_no_other_file() {
+    for args in [&[][..], &["--udp"]] {
+        let relay = relay(&["--max-line", "256"]);
+        let (long, longer) = ("b".repeat(250), "c".repeat(252));
+        let names = ["a", &long, &longer, "m", "z"];
+        let share = folder_of_names(names.map(String::from));
+        let node = node(&relay, share.path(), args);
+        wait_for_names(&relay, 3);
+        let text = format!("the relay does not list 2 files, for example {long}: line too long");
+        node.log_until(&text);
+        assert_eq!(node.stat("files_skipped"), 2);
+        // A new file is announced, and a refused one that has left is not counted.
+        fs::write(share.path().join("n"), "").expect("a new file");
+        fs::remove_file(share.path().join(&longer)).expect("it is there");
+        wait_for_names(&relay, 4);
+        eventually("one refused", || node.stat("files_skipped") == 1);
+        assert_eq!(node.log().matches("WARN").count(), 1, "{}", node.log());
+    }
 }
 
 #[test]
