@@ -20,7 +20,7 @@ use signal_hook::{flag, low_level};
 use crate::cli::{Exit, StartupError};
 use crate::reactor::{Handle, Reactor};
 use crate::role::Role;
-use crate::terminal::TerminalMode;
+use crate::terminal::{self, TerminalMode};
 
 /// The signals that end a process unless it handles them, without those that report a
 /// fault in it. Each ends a program in the same way as SIGTERM, and so do the real-time
@@ -62,7 +62,9 @@ impl EndingSignals {
 
     /// Those that end a server. SIGHUP does not end one with files that others replace:
     /// programs that rotate logs or renew certificates send it.
+    /// In the background, the terminal does not stop a server either.
     pub(super) fn of_server(has_files: bool) -> Result<Self, StartupError> {
+        terminal::block_stops().map_err(StartupError::system("cannot block signals"))?;
         let mut signals = ending();
         if has_files {
             handle_by_nothing(SIGHUP)?;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
+use rustix::process::{Signal, kill_current_process_group};
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -20,8 +21,8 @@ use rustyline::{
     Behavior, Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, Event,
     EventContext, EventHandler, ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, RepeatCount,
 };
-use signal_hook::consts::SIGCONT;
-use signal_hook::low_level::pipe;
+use signal_hook::consts::{SIGCONT, SIGTSTP};
+use signal_hook::low_level::{self, pipe};
 
 use crate::jobs::{PromptKind, TerminalEvent};
 use crate::logging::OPERATOR;
@@ -44,8 +45,7 @@ const REDRAW: &str = "\x1b[A\n";
 /// Reads lines from a terminal, with editing, history and completion.
 pub(crate) struct LineEditor {
     inner: rustyline::Editor<EditorHelper, MemHistory>,
-    /// Whether the last key was ctrl-C.
-    is_interrupted: Arc<AtomicBool>,
+    last_key: Arc<LastKey>,
     output: TerminalOutput,
     history: History,
 }
@@ -101,16 +101,16 @@ impl LineEditor {
             kind: Cell::new(PromptKind::Command),
             is_empty: Cell::new(true),
         }));
-        let is_interrupted = Arc::default();
+        let last_key = Arc::default();
         let keys = Box::new(KeyHandler {
-            is_interrupted: Arc::clone(&is_interrupted),
+            last_key: Arc::clone(&last_key),
         });
         inner.bind_sequence(Event::Any, EventHandler::Conditional(keys));
         start_redraw_thread(&output, inner.create_external_printer()?)?;
         start_resume_thread(&output)?;
         Ok(Self {
             inner,
-            is_interrupted,
+            last_key,
             output,
             history,
         })
@@ -123,16 +123,27 @@ impl LineEditor {
         next.is_ok_and(|next| next.as_raw_fd() < MAX_DESCRIPTOR)
     }
 
-    /// Blocks until the user enters a line or ends the input.
+    /// Blocks until the user enters a line or ends the input. In the background, it leaves the
+    /// terminal alone.
     pub(crate) fn read_line(&mut self, prompt: &str, kind: PromptKind) -> TerminalEvent {
         if let Some(helper) = self.inner.helper() {
             helper.kind.set(kind);
         }
-        while self.output.acquire_for_editor() {
-            let result = self.inner.readline(prompt);
+        let mut typed = String::new();
+        loop {
+            mode::wait_for_foreground();
+            if !self.output.acquire_for_editor() {
+                return TerminalEvent::EndOfInput;
+            }
+            let before = std::mem::take(&mut typed);
+            let result = self.inner.readline_with_initial(prompt, (&before, ""));
             self.output.release_from_editor();
             match result {
-                Ok(line) if !self.is_interrupted.load(Ordering::Relaxed) => {
+                Ok(line) if self.last_key.is_suspend.load(Ordering::Relaxed) => {
+                    typed = line;
+                    stop_job();
+                }
+                Ok(line) if !self.last_key.is_interrupt.load(Ordering::Relaxed) => {
                     self.add_to_history(&line, kind);
                     return TerminalEvent::Typed(line);
                 }
@@ -142,6 +153,7 @@ impl LineEditor {
                 }
                 Ok(_) | Err(ReadlineError::Interrupted) => {}
                 Err(ReadlineError::Eof) => return TerminalEvent::EndOfInput,
+                Err(ReadlineError::Io(error)) if mode::is_background_error(&error) => {}
                 // The editor gives up the line, with what was pasted behind it.
                 Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
                     return TerminalEvent::Unreadable;
@@ -155,7 +167,6 @@ impl LineEditor {
                 }
             }
         }
-        TerminalEvent::EndOfInput
     }
 
     /// Chat lines stay in memory. Only commands are stored in the file.
@@ -176,6 +187,15 @@ impl LineEditor {
             .helper()
             .is_none_or(|helper| helper.is_empty.get())
     }
+}
+
+/// Stops the program with all others of its job, as ctrl-Z does, until the shell continues them.
+/// Returns at once if nothing would continue them.
+fn stop_job() {
+    // Another thread may take this one, and stop this thread a moment later.
+    let _ = kill_current_process_group(Signal::TSTP);
+    // This thread takes this one.
+    let _ = low_level::raise(SIGTSTP);
 }
 
 /// Passes redraw requests to the editor. The editor may be slow to take one, so a
@@ -213,9 +233,18 @@ fn start_resume_thread(output: &TerminalOutput) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the last key was one that ends the line without entering it.
+#[derive(Default)]
+struct LastKey {
+    /// Ctrl-C.
+    is_interrupt: AtomicBool,
+    /// Ctrl-Z.
+    is_suspend: AtomicBool,
+}
+
 /// Changes what keys do, and sees each key.
 struct KeyHandler {
-    is_interrupted: Arc<AtomicBool>,
+    last_key: Arc<LastKey>,
 }
 
 impl ConditionalEventHandler for KeyHandler {
@@ -228,10 +257,14 @@ impl ConditionalEventHandler for KeyHandler {
     ) -> Option<Cmd> {
         let key = event.get(0);
         // Ctrl-C ends the line like Enter: at its own interrupt, the editor forgets what was
-        // pasted behind it.
-        let is_interrupted = key == Some(&KeyEvent::ctrl('C'));
-        self.is_interrupted.store(is_interrupted, Ordering::Relaxed);
-        if is_interrupted {
+        // pasted behind it. So does ctrl-Z: at its own stop, the editor goes on to use the
+        // terminal in the background.
+        let is_interrupt = key == Some(&KeyEvent::ctrl('C'));
+        let is_suspend = key == Some(&KeyEvent::ctrl('Z'));
+        let last_key = &self.last_key;
+        (last_key.is_interrupt).store(is_interrupt, Ordering::Relaxed);
+        last_key.is_suspend.store(is_suspend, Ordering::Relaxed);
+        if is_interrupt || is_suspend {
             return Some(Cmd::AcceptLine);
         }
         // Characters beyond the longest line that is read without the editor are ignored. No

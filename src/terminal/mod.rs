@@ -25,6 +25,6 @@ mod status_text;
 
 pub use completion::{FindNames, LineCompleter};
 pub use history::HistoryArgs;
-pub(crate) use mode::{TerminalMode, is_in_foreground};
+pub(crate) use mode::{TerminalMode, block_stops, is_in_foreground};
 pub use output::TerminalOutput;
 pub use screen::{Screen, Style};

@@ -16,7 +16,7 @@ use crate::counted::Counted;
 use crate::logging::{AsyncLogWriter, LogBuffer, LogFormat, LogQueue};
 use crate::stdio::{Stderr, Stdout, write_at_once};
 use crate::system_error::Reason;
-use crate::terminal::TerminalMode;
+use crate::terminal::{TerminalMode, mode};
 
 /// How long the editor may take from acquiring the terminal to its first draw.
 const EDITOR_START_TIMEOUT: Duration = Duration::from_secs(1);
@@ -189,8 +189,11 @@ impl TerminalOutput {
     }
 
     /// The program goes on after it was stopped. Meanwhile the shell has changed the
-    /// settings of the terminal.
+    /// settings of the terminal. In the background it is the shell's.
     pub(crate) fn resume_editor(&self) {
+        if mode::is_in_background() {
+            return;
+        }
         let state = self.lock();
         if let (EditorState::Active, Some(mode)) = (state.editor, &state.editing_mode) {
             mode.apply();

@@ -84,6 +84,8 @@ where
     };
     let output = output.clone();
     let body = move || {
+        // Without it, the prompt stops the program in the background.
+        let _ = mode::block_stops();
         // Opened at the first request: a client that saves a file may never make one.
         let mut source = None;
         while let Ok(kind) = requests.recv() {
@@ -162,16 +164,7 @@ impl LineSource {
         {
             return editor.read_line(&prompt_text(kind), kind);
         }
-        if self.is_terminal {
-            self.output.eprint(prompt_text(kind));
-        }
-        let line = read_line(&mut self.input).unwrap_or_else(|error| {
-            if !self.is_terminal {
-                let operation = format!("cannot read {}", self.name);
-                self.output.fail(&operation, &error);
-            }
-            None
-        });
+        let line = self.read_bytes(kind);
         let is_first = std::mem::replace(&mut self.is_first_line, false);
         match line {
             Some(line) => match String::from_utf8(line) {
@@ -186,6 +179,26 @@ impl LineSource {
                     self.output.eprintln("");
                 }
                 TerminalEvent::EndOfInput
+            }
+        }
+    }
+
+    /// Reads a line without the editor. Returns none at the end of input.
+    fn read_bytes(&mut self, kind: PromptKind) -> Option<Vec<u8>> {
+        loop {
+            if self.is_terminal {
+                mode::wait_for_foreground();
+                self.output.eprint(prompt_text(kind));
+            }
+            match read_line(&mut self.input) {
+                Ok(line) => return line,
+                Err(error) if !self.is_terminal => {
+                    let operation = format!("cannot read {}", self.name);
+                    self.output.fail(&operation, &error);
+                    return None;
+                }
+                Err(error) if !mode::is_background_error(&error) => return None,
+                Err(_) => {}
             }
         }
     }

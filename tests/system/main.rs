@@ -81,6 +81,7 @@ mod http_relay;
 mod http_rules;
 mod idle_cpu;
 mod interrupts;
+mod job_control;
 mod known_relays;
 mod limits;
 mod line_editor;
