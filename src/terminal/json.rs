@@ -181,7 +181,8 @@ fn file_failure(event: &UserEvent<'_>) -> Option<Value> {
 fn relay_failed(query: &Query, failure: &Failure<'_>) -> Value {
     match (query, failure) {
         (Query::Holders(name), Failure::NoHolder) => {
-            json!({"name": name.as_str(), "error": "not found"})
+            // No node was asked, and no similar name was looked for.
+            not_found(name, 0, 0, &[])
         }
         (Query::Message(..), failure) => error("not sent", failure),
         (_, failure) => error("relay", failure),

@@ -186,7 +186,8 @@ fn json_prints_one_value_a_line() {
     let holder = json!({"ip": "127.0.0.1", "port": port, "size": 17, "hash": null, "id": null});
     let holders = json!({"holders": [holder]});
     assert_eq!(ask(&["find", "hello.txt"], 0), [holders]);
-    let missing = json!({"name": "nothing", "error": "not found"});
+    let missing =
+        json!({"name": "nothing", "error": "not found", "nodes": 0, "failed": 0, "similar": []});
     assert_eq!(ask(&["find", "nothing"], 1), [missing]);
     let unheard = ask(&["send", NOBODY, "9", "hello"], 1);
     assert_eq!(unheard[0]["error"], "not sent");
