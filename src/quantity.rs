@@ -1,6 +1,7 @@
 //! Parses the quantities of a command line: numbers, bytes, times. A quantity with
 //! a unit is an error whose text contains the right form. Only a rate may have a unit.
 
+use std::num::IntErrorKind;
 use std::ops::{Bound, RangeBounds};
 use std::time::Duration;
 
@@ -72,13 +73,16 @@ pub fn lease(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// The error of a number above the largest one of its type, if there is no other limit.
+const TOO_LARGE: &str = "the number is too large";
+
 /// A parser of integers in a range.
 pub fn integer<T: TryFrom<u64>>(
     range: impl RangeBounds<u64> + Clone + Send + Sync,
 ) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync {
     move |text: &str| {
         if let Some(number) = parse_integer(text, &range) {
-            return T::try_from(number).map_err(|_| "the number is too large".into());
+            return T::try_from(number).map_err(|_| TOO_LARGE.into());
         }
         if let Some(number) = parse_integer(&text.replace(['_', ',', '\''], ""), &range) {
             return Err(format!("write the number in digits only: {number}"));
@@ -89,6 +93,7 @@ pub fn integer<T: TryFrom<u64>>(
         };
         Err(match range.end_bound() {
             Bound::Included(max) => format!("write a whole number from {min} to {max}"),
+            Bound::Excluded(_) | Bound::Unbounded if is_too_large(text) => TOO_LARGE.into(),
             Bound::Excluded(_) | Bound::Unbounded => format!("write a whole number from {min} up"),
         })
     }
@@ -119,8 +124,9 @@ pub fn bytes_per_second(text: &str) -> Result<u64, String> {
         .parse()
         .ok()
         .or_else(|| without_unit(number, &BYTE_UNITS));
-    match rate.filter(|rate| (MIN_RATE..u64::MAX as f64).contains(rate)) {
-        Some(rate) => Ok(rate as u64),
+    match rate.filter(|rate| (MIN_RATE..f64::INFINITY).contains(rate)) {
+        Some(rate) if rate < u64::MAX as f64 => Ok(rate as u64),
+        Some(_) => Err(TOO_LARGE.into()),
         None => Err("write bytes per second from 4k up, such as 500k, 20M or 1.5MiB".into()),
     }
 }
@@ -134,6 +140,12 @@ fn without_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
         .find(|(names, _)| names.split(' ').any(|name| name == unit))?;
     let value = number.trim_end().parse::<f64>().ok()? * factor;
     (0.0..u64::MAX as f64).contains(&value).then_some(value)
+}
+
+/// Whether a text is a whole number that no integer of ours can hold.
+fn is_too_large(text: &str) -> bool {
+    let error = text.parse::<u64>().err();
+    error.is_some_and(|error| *error.kind() == IntErrorKind::PosOverflow)
 }
 
 fn parse_integer(text: &str, range: &impl RangeBounds<u64>) -> Option<u64> {
@@ -202,6 +214,13 @@ mod tests {
         for text in ["", "0", "-1", "1.5", "many"] {
             assert_eq!(error(integer::<u16>(1..)(text)), form, "{text}");
         }
+        let too_large = "the number is too large";
+        for text in ["18446744073709551616", "99999999999999999999999999"] {
+            assert_eq!(error(integer::<u64>(0..)(text)), too_large);
+            assert_eq!(error(bytes::<u64>(0..)(text)), too_large);
+            assert_eq!(error(integer::<u16>(1..)(text)), too_large);
+            assert_eq!(error(bytes_per_second(text)), too_large);
+        }
         let unit = "write the bytes without a unit";
         for (text, number) in [("64k", 65536), ("64kB", 64000), ("64 KiB", 65536)] {
             assert_eq!(
@@ -212,6 +231,8 @@ mod tests {
         }
         assert_eq!(error(bytes::<u64>(1..)("0k")), form);
         let form = "write a whole number from 64 to 128";
-        assert_eq!(error(bytes::<u64>(64..=128)("1k")), form);
+        for text in ["1k", "129", "18446744073709551616"] {
+            assert_eq!(error(bytes::<u64>(64..=128)(text)), form);
+        }
     }
 }

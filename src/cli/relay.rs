@@ -151,22 +151,33 @@ impl DirectoryArgs {
     /// The most memory that the relay needs, as a text for people.
     fn memory(&self, limits: &Limits) -> String {
         const MIB: u64 = 1 << 20;
-        // A limit may be as good as none: the figure must not wrap around.
-        let nodes = (self.max_nodes as u64).saturating_mul(BYTES_PER_NODE + BYTES_PER_KEY);
-        let files = self.max_shared_in_all.saturating_mul(BYTES_PER_FILE);
-        let directory = nodes
-            .saturating_add(files)
-            .saturating_add(self.max_shared_bytes_in_all);
         let queued = limits.max_queue_total as u64;
+        let sums = self.directory_bytes().and_then(|directory| {
+            let total = directory.checked_add(queued)?;
+            Some((total / MIB, directory / MIB))
+        });
+        // A limit may be as good as none.
+        let sums = sums.map_or("no limit on memory".into(), |(total, directory)| {
+            let queued = queued / MIB;
+            format!(
+                "at most about {total} MiB of memory: {directory} for nodes and files, \
+                 {queued} for queued data"
+            )
+        });
         let connection = (SERVER_READ_SIZE + limits.max_line.max(limits.max_head)) / 1024;
         format!(
-            "at most about {} MiB of memory: {} for nodes and files, {} for queued data; \
-             beside its queued data, each connection adds at most {connection} KiB, \
-             usually less than 1",
-            directory.saturating_add(queued) / MIB,
-            directory / MIB,
-            queued / MIB,
+            "{sums}; beside its queued data, each connection adds at most {connection} KiB, \
+             usually less than 1"
         )
+    }
+
+    /// The most bytes that nodes and files need, unless there are more than a number can state.
+    fn directory_bytes(&self) -> Option<u64> {
+        let nodes = (self.max_nodes as u64).checked_mul(BYTES_PER_NODE + BYTES_PER_KEY)?;
+        let files = self.max_shared_in_all.checked_mul(BYTES_PER_FILE)?;
+        nodes
+            .checked_add(files)?
+            .checked_add(self.max_shared_bytes_in_all)
     }
 }
 
