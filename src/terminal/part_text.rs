@@ -21,7 +21,7 @@ pub(super) fn text(name: &FileName<'_>, part: &StoredPart) -> String {
     )
 }
 
-/// Rounded down, so that a part is never 100 %.
+/// Rounded down: less than the whole is never 100 %.
 pub(super) fn percent(part: u64, whole: u64) -> u64 {
     (u128::from(part) * 100 / u128::from(whole.max(1))) as u64
 }
