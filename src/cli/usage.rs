@@ -1,6 +1,8 @@
 //! Parses the command line. An error is one sentence that says what is wrong and
 //! what to write instead, never the text of a library.
 
+mod missing_flag;
+
 use std::error::Error as _;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -151,16 +153,16 @@ fn explain<P: Parser>(error: &clap::Error, words: &[String], hints: &str) -> Str
     let program = P::command();
     let command = find_command(&program, words);
     let value = context(error, ContextKind::InvalidValue);
-    let subject = match context(error, ContextKind::InvalidArg) {
-        subject if subject.is_empty() => context(error, ContextKind::InvalidSubcommand),
-        subject => subject,
-    };
+    let subject = subject(error);
     let is_flag = subject.starts_with('-');
     let (problem, rest) = match error.kind() {
         ErrorKind::ValueValidation if subject == "RELAY" && !words.contains(&value) => {
             ("invalid value", format!("'{value}' for {RELAY_VARIABLE}"))
         }
         ErrorKind::ValueValidation => ("invalid value", format!("'{value}' for {subject}")),
+        ErrorKind::MissingRequiredArgument if is_flag => {
+            return missing_flag::explain::<P>(&subject, words, hints);
+        }
         ErrorKind::MissingRequiredArgument => ("missing", subject.clone()),
         ErrorKind::UnknownArgument if is_flag => ("unknown flag", subject.clone()),
         ErrorKind::UnknownArgument if command.is_some() || !program.has_subcommands() => {
@@ -199,6 +201,20 @@ fn explain<P: Parser>(error: &clap::Error, words: &[String], hints: &str) -> Str
     match find_hint(hints, problem, about, words).or_else(other_hint) {
         Some(hint) => format!("{problem} {rest}: {hint}"),
         None => format!("{problem} {rest}"),
+    }
+}
+
+/// What the error is about. If arguments and flags are missing, the arguments come first.
+fn subject(error: &clap::Error) -> String {
+    let subjects = match context(error, ContextKind::InvalidArg) {
+        subject if subject.is_empty() => context(error, ContextKind::InvalidSubcommand),
+        subject => subject,
+    };
+    let arguments = subjects.split(", ").filter(|word| !word.starts_with('-'));
+    let arguments: Vec<&str> = arguments.collect();
+    match (error.kind(), &arguments[..]) {
+        (ErrorKind::MissingRequiredArgument, [_, ..]) => arguments.join(", "),
+        _ => subjects,
     }
 }
 
