@@ -8,6 +8,46 @@ use crate::jobs::words::split_words;
 use crate::protocol::HashPrefix;
 use crate::quantity::{integer, seconds_or_zero};
 
+/// Flags of the client's command line that hold for every command of its prompt.
+const CLIENT_FLAGS: [&str; 36] = [
+    "--allow-ids",
+    "--connect-timeout",
+    "--connections",
+    "--dht-bootstrap",
+    "--discovery-time",
+    "--from",
+    "--json",
+    "--limit-rate",
+    "--limit-rate-per-peer",
+    "--log-file",
+    "--log-format",
+    "--log-level",
+    "--log-rate",
+    "--max-failures",
+    "--max-found",
+    "--max-listed",
+    "--max-listed-bytes",
+    "--max-nodes",
+    "--min-rate",
+    "--node-id",
+    "--quiet",
+    "--raw",
+    "--relay",
+    "--relay-delay",
+    "--relay-id",
+    "--require-hash",
+    "--secret-file",
+    "--show-id",
+    "--sources",
+    "--timeout",
+    "--tls",
+    "--try-delay",
+    "--udp",
+    "--verbose",
+    "-q",
+    "-v",
+];
+
 /// The flags of a command as they are read.
 #[derive(Default)]
 pub(super) struct Flags {
@@ -41,7 +81,7 @@ impl Flags {
                 "--" if may_be_flag => may_be_flag = false,
                 flag if may_be_flag && flag.starts_with('-') => {
                     if !is_known(split_flag(flag).0) {
-                        return Err(format!("unknown flag {flag}; {usage}"));
+                        return Err(unknown_flag(flag, usage));
                     }
                     flags.add(flag, &mut words, usage)?;
                 }
@@ -95,8 +135,17 @@ impl Flags {
             "--mkdir" => &mut self.mkdir,
             "--hidden" => &mut self.hidden,
             "--all" => &mut self.all,
-            _ => return Err(format!("unknown flag {word}; {usage}")),
+            _ => return Err(unknown_flag(word, usage)),
         })
+    }
+}
+
+/// Why the word is refused. `usage` says how to write the command.
+fn unknown_flag(word: &str, usage: &str) -> String {
+    let flag = split_flag(word).0;
+    match CLIENT_FLAGS.contains(&flag) {
+        true => format!("the prompt takes no {flag}: give it when you start peer-client; {usage}"),
+        false => format!("unknown flag {word}; {usage}"),
     }
 }
 

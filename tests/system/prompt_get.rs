@@ -1,6 +1,7 @@
 //! `get` at the prompt and the console: words as in a shell, where files go, questions,
 //! and interrupts.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -260,6 +261,46 @@ fn get_at_the_prompt_names_the_wrong_word() {
     ] {
         let output = run(command(&relay, home.path()), line.as_bytes()).expect_code(2);
         assert!(output.stderr.contains(why), "{line}: {}", output.stderr);
+    }
+}
+
+#[test]
+fn flags_for_the_whole_prompt_are_given_at_its_start() {
+    let relay = relay(&[]);
+    let output = run(client_command(relay.address(), &["get", "--help"]), b"").expect_code(0);
+    let help = output.text();
+    let words = help.split(|c: char| !c.is_ascii_alphabetic() && c != '-');
+    let is_flag =
+        |word: &&str| word.starts_with('-') && (word.len() == 2 || word.starts_with("--"));
+    let flags: BTreeSet<&str> = words.filter(is_flag).collect();
+    assert!(flags.contains("--limit-rate"), "{help}");
+    let flags_of_get = [
+        "-d",
+        "--dir",
+        "-o",
+        "--output",
+        "-f",
+        "--force",
+        "-h",
+        "--help",
+        "-i",
+        "--input",
+        "--all",
+        "--hash",
+        "--hidden",
+        "--max-downloads",
+        "--mkdir",
+        "--restart",
+        "--wait",
+    ];
+    for flag in flags {
+        if flags_of_get.contains(&flag) {
+            continue;
+        }
+        let line = format!("get hello.txt {flag}");
+        let output = run(client_command(relay.address(), &[]), line.as_bytes()).expect_code(2);
+        let why = format!("the prompt takes no {flag}: give it when you start peer-client; usage:");
+        assert!(output.stderr.contains(&why), "{}", output.stderr);
     }
 }
 
