@@ -191,7 +191,9 @@ impl Attempt {
             user.on_event(UserEvent::Progress {
                 job: self.job,
                 received: self.received,
+                resumed: 0,
                 size: self.size,
+                nodes: 1,
             });
         }
         self.is_stored = is_last;

@@ -12,6 +12,7 @@ mod opening;
 mod ordered_output;
 mod parts;
 mod piece_map;
+mod progress;
 mod schedule;
 mod size_check;
 mod source;
@@ -22,7 +23,6 @@ use std::time::{Duration, Instant};
 
 use crate::close_reason::CloseReason;
 use crate::jobs::content::{ContentInfo, PieceSet, StoreError};
-use crate::jobs::download_status::TransferStatus;
 use crate::jobs::failure::Failure;
 use crate::jobs::ids::{JobId, RequestId};
 use crate::jobs::job_context::JobContext;
@@ -32,7 +32,6 @@ use crate::jobs::piece_download::ordered_output::OrderedOutput;
 use crate::jobs::piece_download::piece_map::PieceMap;
 use crate::jobs::piece_download::source::{SourceState, Sources};
 use crate::jobs::piece_download::transfer::{Transfer, TransferPlace};
-use crate::jobs::user_event::UserEvent;
 use crate::protocol::{
     ContentHash, ErrorCode, FileName, NodeAddress, PieceLayout, PieceValue, Reply,
 };
@@ -165,14 +164,6 @@ impl PieceDownload {
         (self.hash, self.layout.size())
     }
 
-    /// How much is there.
-    pub(in crate::jobs) fn status(&self, now: Instant) -> TransferStatus {
-        let on_the_way = self.transfers.iter().map(|transfer| transfer.received);
-        let received = self.stored + on_the_way.sum::<u64>();
-        let took = now.saturating_duration_since(self.started);
-        TransferStatus::new(received, self.resumed, self.layout.size(), took)
-    }
-
     /// When to call [`PieceDownload::advance`].
     pub(super) fn next_deadline(&self, context: &JobContext) -> Option<Instant> {
         let fill = self.next_fill(context);
@@ -301,12 +292,7 @@ impl PieceDownload {
         if let Err(error) = result {
             return self.end_not_stored(context, error);
         }
-        let status = self.status(now);
-        context.user.on_event(UserEvent::Progress {
-            job: self.job,
-            received: status.received,
-            size: status.size,
-        });
+        context.user.on_event(self.progress(now));
         match is_last {
             true => self.advance(context, now),
             false => JobStep::Wait.into(),

@@ -111,10 +111,14 @@ pub enum UserEvent<'a> {
     Progress {
         /// The job that fetches the file.
         job: JobId,
-        /// In bytes.
+        /// In bytes, with those that an earlier download had stored.
         received: u64,
+        /// How many of them an earlier download had stored.
+        resumed: u64,
         /// In bytes.
         size: u64,
+        /// The number of nodes that are asked for the content.
+        nodes: usize,
     },
     /// A file is being fetched, which is shown on request.
     Download(&'a DownloadStatus),

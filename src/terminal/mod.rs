@@ -22,6 +22,7 @@ mod repair_text;
 mod screen;
 mod share_totals;
 mod status_text;
+mod transfer_rate;
 
 pub use completion::{FindNames, LineCompleter};
 pub use history::HistoryArgs;

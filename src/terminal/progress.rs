@@ -1,9 +1,9 @@
 //! The progress of transfers, as bars on stderr: one for a single file; for many files a
 //! total, and a few of those that are being fetched.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
@@ -12,6 +12,7 @@ use crate::escaped::Escaped;
 use crate::jobs::{JobId, UserEvent};
 use crate::protocol::FileName;
 use crate::terminal::rate_text;
+use crate::terminal::transfer_rate::TransferRate;
 
 /// Of many files, smaller ones have no bar: they are complete before it is seen.
 const MIN_SIZE: u64 = 64 * 1024;
@@ -20,12 +21,9 @@ const MIN_SIZE: u64 = 64 * 1024;
 const MAX_BARS: usize = 4;
 
 // A bar takes what the rest of the line leaves it.
-const FILE: &str = "{wide_bar} {done} of {size}{rate}{prefix}{time_left}{msg}";
+const FILE: &str = "{wide_bar} {done} of {size}{msg}";
 const NAMED_FILE: &str = "  {wide_bar} {done:>9} of {size:>9}  {msg:30!}";
-const TOTAL: &str = "{wide_bar} {pos} of {len} files{msg}{prefix}";
-
-/// No rate is shown before.
-const MIN_TIME: Duration = Duration::from_millis(500);
+const TOTAL: &str = "{wide_bar} {pos} of {len} files{msg}";
 
 /// The most characters of a name beside its bar.
 const MAX_NAME: usize = 30;
@@ -36,16 +34,19 @@ const HOW_TO_STOP: &str = ", ctrl-C stops";
 /// The bars of the transfers that go on.
 pub(super) struct Progress {
     all: MultiProgress,
-    bars: BTreeMap<JobId, ProgressBar>,
-    /// Those whose next bytes were there before, and say nothing about the rate.
-    resumed: BTreeSet<JobId>,
+    bars: BTreeMap<JobId, FileBar>,
     total: Option<Total>,
-    /// The nodes that are being asked for a single file.
-    sources: usize,
     /// What the bars say about our own limit on the rate.
     pub(super) limit_text: String,
     /// Whether the transfers are those of a command at a prompt.
     pub(super) is_at_prompt: bool,
+}
+
+/// One file.
+struct FileBar {
+    bar: ProgressBar,
+    /// Shown if it is the only file.
+    rate: Option<TransferRate>,
 }
 
 /// The total of many files.
@@ -61,9 +62,7 @@ impl Progress {
         Self {
             all: MultiProgress::new(),
             bars: BTreeMap::new(),
-            resumed: BTreeSet::new(),
             total: None,
-            sources: 0,
             limit_text: String::new(),
             is_at_prompt: false,
         }
@@ -84,8 +83,8 @@ impl Progress {
         if let Some(total) = self.total.take() {
             total.bar.finish_and_clear();
         }
-        for bar in std::mem::take(&mut self.bars).into_values() {
-            bar.finish_and_clear();
+        for file in std::mem::take(&mut self.bars).into_values() {
+            file.bar.finish_and_clear();
         }
     }
 
@@ -109,49 +108,30 @@ impl Progress {
         };
         if self.bars.len() < most && !self.bars.contains_key(&job) {
             let bar = self.bar(size, template);
-            match self.total {
-                Some(_) => bar.set_message(end_of_name(name)),
-                None => bar.set_message(self.sources_text()),
+            let rate = self.total.is_none().then(TransferRate::new);
+            match rate {
+                Some(_) => bar.set_message(self.file_text(0.0, size, 1)),
+                None => bar.set_message(end_of_name(name)),
             }
-            self.bars.insert(job, bar);
-            self.resumed.insert(job);
+            self.bars.insert(job, FileBar { bar, rate });
         }
     }
 
     /// A transfer has succeeded or failed.
     pub(super) fn end(&mut self, job: JobId) {
-        self.resumed.remove(&job);
-        if let Some(bar) = self.bars.remove(&job) {
-            bar.finish_and_clear();
-            self.all.remove(&bar);
+        if let Some(file) = self.bars.remove(&job) {
+            file.bar.finish_and_clear();
+            self.all.remove(&file.bar);
         }
     }
 
     /// Something happened to a transfer.
     pub(super) fn on_event(&mut self, event: &UserEvent<'_>, has_failed: bool) {
-        match event {
-            UserEvent::Progress { job, received, .. } => {
-                if let Some(bar) = self.bars.get(job) {
-                    bar.set_position(*received);
-                    if self.resumed.remove(job) {
-                        bar.reset_elapsed();
-                    }
-                }
-                return;
-            }
-            UserEvent::Resuming { .. } | UserEvent::Repairing { .. } => {
-                self.resumed.extend(self.bars.keys());
-            }
-            UserEvent::TryingNode { .. } => self.sources += 1,
-            UserEvent::NotFound { .. } | UserEvent::NodeFailed(..) => {
-                self.sources = self.sources.saturating_sub(1);
-            }
-            UserEvent::Fetched { .. } => self.sources = 0,
-            _ => {}
+        if let UserEvent::Progress { .. } = event {
+            return self.advance(event, Instant::now());
         }
         let Some(total) = &mut self.total else {
-            let bars = self.bars.values();
-            return bars.for_each(|bar| bar.set_message(self.sources_text()));
+            return;
         };
         match event {
             UserEvent::BatchGrown { files: files @ 1.. }
@@ -177,24 +157,53 @@ impl Progress {
         };
         let rate = rate_text::rate(total.bytes as f64 / seconds);
         let left = rate_text::time_left(all.saturating_sub(done), done as f64 / seconds);
-        let stop = how_to_stop(self.is_at_prompt);
-        let text = format!(", {}{rate}{failed}{left}{stop}", ByteSize(total.bytes));
+        let (limit, stop) = (&self.limit_text, how_to_stop(self.is_at_prompt));
+        let bytes = ByteSize(total.bytes);
+        let text = format!(", {bytes}{rate}{limit}{failed}{left}{stop}");
         total.bar.set_message(text);
     }
 
-    fn sources_text(&self) -> String {
-        let stop = how_to_stop(self.is_at_prompt);
-        match self.sources {
-            0 | 1 => stop.into(),
-            sources => format!(", {sources} nodes{stop}"),
-        }
+    /// More of a file has arrived.
+    fn advance(&mut self, event: &UserEvent<'_>, now: Instant) {
+        let UserEvent::Progress {
+            job,
+            received,
+            resumed,
+            size,
+            nodes,
+        } = *event
+        else {
+            return;
+        };
+        let Some(file) = self.bars.get_mut(&job) else {
+            return;
+        };
+        file.bar.set_position(received);
+        let arrived = received.saturating_sub(resumed);
+        let rate = file.rate.as_mut();
+        let Some(rate) = rate.and_then(|rate| rate.advance(arrived, now)) else {
+            return;
+        };
+        let bar = file.bar.clone();
+        bar.set_message(self.file_text(rate, size.saturating_sub(received), nodes));
+    }
+
+    /// What stands behind the sizes of a single file.
+    fn file_text(&self, rate: f64, remaining: u64, nodes: usize) -> String {
+        let left = rate_text::time_left(remaining, rate);
+        let rate = rate_text::rate(rate);
+        let nodes = match nodes {
+            0 | 1 => String::new(),
+            nodes => format!(", {nodes} nodes"),
+        };
+        let (limit, stop) = (&self.limit_text, how_to_stop(self.is_at_prompt));
+        format!("{rate}{limit}{left}{nodes}{stop}")
     }
 
     fn bar(&self, length: u64, template: &str) -> ProgressBar {
         // Without a target of its own, the bar does not ask what kind of terminal there is. It
         // is drawn when there is something to show.
-        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden())
-            .with_prefix(self.limit_text.clone());
+        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
         let bar = match ProgressStyle::with_template(template) {
             Ok(style) => bar.with_style(
                 style
@@ -203,32 +212,12 @@ impl Progress {
                     })
                     .with_key("size", |state: &ProgressState, out: &mut dyn fmt::Write| {
                         write_size(out, state.len().unwrap_or_default());
-                    })
-                    .with_key("rate", write_rate)
-                    .with_key("time_left", write_time_left),
+                    }),
             ),
             Err(_) => bar,
         };
         self.all.add(bar)
     }
-}
-
-/// Bytes per second, or zero as long as they say little.
-fn rate(state: &ProgressState) -> f64 {
-    match state.elapsed() < MIN_TIME {
-        true => 0.0,
-        false => state.per_sec(),
-    }
-}
-
-fn write_rate(state: &ProgressState, out: &mut dyn fmt::Write) {
-    // A line without the rate is as good.
-    let _ = out.write_str(&rate_text::rate(rate(state)));
-}
-
-fn write_time_left(state: &ProgressState, out: &mut dyn fmt::Write) {
-    let remaining = state.len().unwrap_or_default().saturating_sub(state.pos());
-    let _ = out.write_str(&rate_text::time_left(remaining, rate(state)));
 }
 
 /// The end of a name tells files of one folder apart.
@@ -256,4 +245,45 @@ fn how_to_stop(is_at_prompt: bool) -> &'static str {
 fn write_size(out: &mut dyn fmt::Write, bytes: u64) {
     // The bar writes into a string, which does not fail.
     let _ = write!(out, "{}", ByteSize(bytes));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_bar_shows_what_arrives_for_its_own_file() {
+        let start = Instant::now();
+        let mut progress = Progress::new();
+        progress.limit_text = " (limit 1.00 kB/s)".into();
+        progress.is_at_prompt = true;
+        let name = FileName::parse("a").expect("a name");
+        let mut shown = |job, tenths, (received, resumed), nodes| {
+            progress.start(job, &name, 9000);
+            let event = UserEvent::Progress {
+                job,
+                received,
+                resumed,
+                size: 9000,
+                nodes,
+            };
+            progress.advance(&event, start + tenths * Duration::from_millis(100));
+            let message = progress.bars[&job].bar.message();
+            if nodes == 0 {
+                progress.end(job);
+            }
+            message
+        };
+        let first = JobId(1);
+        let text = " (limit 1.00 kB/s), 3 nodes, ctrl-C stops";
+        assert_eq!(shown(first, 0, (100, 0), 3), text);
+        // A check finds 4000 more bytes that were there before.
+        let text = ", 1.00 kB/s (limit 1.00 kB/s), 3 s left, 2 nodes, ctrl-C stops";
+        assert_eq!(shown(first, 20, (6100, 4000), 2), text);
+        shown(first, 21, (6100, 4000), 0);
+        let text = " (limit 1.00 kB/s), ctrl-C stops";
+        assert_eq!(shown(JobId(2), 22, (100, 0), 1), text);
+    }
 }

@@ -222,6 +222,7 @@ impl User for Screen {
         }
         // Only a command has an output of its own.
         self.progress.is_at_prompt = output.is_some();
+        self.json_progress = JsonProgress::new(Instant::now());
         if let Some(output) = output {
             let destination = command_output::destination(output, self.save_folders.as_deref())?;
             self.usual = Some(std::mem::replace(&mut self.destination, destination));

@@ -177,6 +177,7 @@ impl User for RecordingUser {
                 job,
                 received,
                 size,
+                ..
             } => return self.record_job(job, format_args!("{received} of {size} bytes")),
             UserEvent::Fetched {
                 name,

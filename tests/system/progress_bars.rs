@@ -65,6 +65,12 @@ fn assert_not_longer(lines: &[String], columns: usize) {
     assert!(longest <= Some(columns), "{longest:?}: {lines:#?}");
 }
 
+/// The rate in MB/s on a line that shows one.
+fn rate(line: &str) -> Option<f64> {
+    let (before, _) = line.split_once(" MB/s (limit ")?;
+    before.rsplit(' ').next()?.parse().ok()
+}
+
 #[test]
 fn a_progress_bar_takes_what_the_text_leaves_of_the_line() {
     let content = noise(SIZE, 14);
@@ -83,6 +89,12 @@ fn a_progress_bar_takes_what_the_text_leaves_of_the_line() {
         lines.iter().any(|line| line.contains(" s left")),
         "{lines:#?}"
     );
+    // The limit holds within 5 % of a second, and so does the shown rate.
+    let rates: Vec<f64> = lines.iter().filter_map(|line| rate(line)).collect();
+    assert!(!rates.is_empty(), "{lines:#?}");
+    let limit = 4.0 * 1.048_576;
+    let is_kept = |rate: &f64| *rate <= limit * 1.05;
+    assert!(rates.iter().all(is_kept), "{rates:?}");
     // The text alone is so long when all of it is known.
     let lines = progress(&relay, 58, &file);
     assert_not_longer(&lines, 58);

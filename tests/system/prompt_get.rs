@@ -119,15 +119,21 @@ fn lines_typed_during_a_command_are_executed_after_it() {
 #[test]
 fn the_progress_at_the_prompt_says_how_to_stop() {
     let content = noise(2_000_000, 5);
-    let share = folder(&[("large", &content)]);
+    let share = folder(&[("large", &content), ("small", b"\0")]);
     let relay = relay(&[]);
     let _node = node(&relay, share.path(), &[]);
     let home = folder(&[]);
     let mut slow = command(&relay, home.path());
     slow.args(["--limit-rate", "100K"]);
     let mut terminal = Terminal::start(slow);
+    for _ in 0..2 {
+        terminal.at_prompt("get small");
+        terminal.at("save it? [y/N] ", "n");
+    }
     terminal.at_prompt("get large -o large");
-    terminal.expect("ctrl-C stops");
+    let shown = terminal.expect("ctrl-C stops");
+    // The node that was asked for the other file is not counted.
+    assert!(!shown.contains("nodes"), "{shown}");
     terminal.ctrl('c');
     terminal.expect("stopped");
     terminal.at_prompt("exit");

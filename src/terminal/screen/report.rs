@@ -10,6 +10,7 @@ use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::{Listing, UserEvent};
 use crate::logging::OPERATOR;
+use crate::terminal::json_progress::ActiveFile;
 use crate::terminal::screen::{Screen, Style};
 use crate::terminal::{event_text, json, listing};
 
@@ -38,13 +39,19 @@ impl Screen {
         let UserEvent::Progress {
             job,
             received,
+            resumed,
             size,
+            ..
         } = *event
         else {
             return json::event(event);
         };
-        self.json_progress
-            .advance(job, (received, size), Instant::now())
+        let file = ActiveFile {
+            received,
+            resumed,
+            size,
+        };
+        self.json_progress.advance(job, file, Instant::now())
     }
 
     pub(super) fn print_listing(&mut self, listing: &Listing<'_>) -> io::Result<()> {
