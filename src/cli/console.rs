@@ -23,7 +23,7 @@ fn file_pattern(text: &str) -> Result<String, NameError> {
 #[command(next_help_heading = "Console")]
 pub(super) struct ConsoleArgs {
     /// Read commands from stdin, as at the client's prompt [default: at a terminal]
-    #[arg(long, overrides_with = "no_console")]
+    #[arg(long, conflicts_with = "no_console")]
     console: bool,
     /// Read no commands
     #[arg(long)]
@@ -61,6 +61,17 @@ impl ConsoleArgs {
         self.console || (!self.no_console && is_in_foreground() && is_interactive())
     }
 
+    /// Checks the folders of `--save-dir`, also if the node fetches no files this time.
+    pub(super) fn check_folders(&self) -> Result<(), StartupError> {
+        match self.save_dir.iter().find(|folder| !folder.is_dir()) {
+            Some(missing) => Err(StartupError::usage(format!(
+                "--save-dir: there is no folder {}",
+                missing.display()
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// The folders into which a node with a sandbox saves what it fetches.
     pub(super) fn save_folders(&self, share: &Path) -> Vec<PathBuf> {
         let mut folders = self.save_dir.clone();
@@ -75,11 +86,7 @@ impl ConsoleArgs {
         has_sandbox: bool,
         output: &TerminalOutput,
         line_requests: Sender<PromptKind>,
-    ) -> Result<Screen, StartupError> {
-        if let Some(missing) = self.save_dir.iter().find(|folder| !folder.is_dir()) {
-            let text = format!("--save-dir: there is no folder {}", missing.display());
-            return Err(StartupError::usage(text));
-        }
+    ) -> Screen {
         let save_folders = has_sandbox.then(|| self.save_folders(&share));
         let destination = Destination::save(Target::Share(share), SaveOptions::default());
         let style = match self.is_enabled() {
@@ -88,7 +95,7 @@ impl ConsoleArgs {
         };
         let mut screen = Screen::new(style, output, destination, line_requests);
         screen.save_folders = save_folders;
-        Ok(screen)
+        screen
     }
 
     /// A person at the console wants results, not a line per connection.

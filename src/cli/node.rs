@@ -96,7 +96,7 @@ pub(super) struct NodeArgs {
     #[arg(long, value_name = "IP[:PORT]", default_value = "*", value_parser = values::advertised)]
     advertise: (ClaimedIp, Option<Port>),
     /// Receive messages that are sent to the node's address [default: with a console]
-    #[arg(long, overrides_with = "no_listen_messages")]
+    #[arg(long, conflicts_with = "no_listen_messages")]
     listen_messages: bool,
     /// Receive no messages
     #[arg(long)]
@@ -156,6 +156,7 @@ impl NodeArgs {
 /// Runs the node until it is stopped.
 pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let share = folder_to_share(args.share.as_deref())?;
+    args.console.check_folders()?;
     let survives_hangup = signals::is_hangup_ignored();
     let signals = EndingSignals::of_server(args.has_files())?;
     let has_console = args.console.is_enabled();
@@ -166,7 +167,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let network = wait_for_network(&args.relay, args.listen, &output, &manager)?;
     let (line_requests, requests) = mpsc::channel();
     let screen = || (args.console).screen(share, !args.no_sandbox, &output, line_requests);
-    let user = args.console.fetches().then(screen).transpose()?;
+    let user = args.console.fetches().then(screen);
     let mut console = has_console.then(|| ConsoleEvents::new(&output, args.log.rate()));
     let registration = manager.clone();
     let (mut queue, command) = args.messages.command().unzip();

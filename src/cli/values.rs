@@ -90,14 +90,18 @@ pub(super) fn file_name(text: &str) -> Result<FileName<'static>, NameError> {
 }
 
 pub(super) fn log_level(text: &str) -> Result<LevelFilter, String> {
-    text.parse().map_err(|_| {
-        let advice = match text.to_ascii_lowercase().as_str() {
-            "warning" => "; write warn",
-            "err" | "fatal" | "critical" => "; write error",
-            "verbose" | "all" => "; write debug",
-            "none" | "quiet" | "silent" => "; write off",
-            _ => "",
-        };
-        format!("the levels are off, error, warn, info and debug{advice}")
-    })
+    let advice = match text.to_ascii_lowercase().as_str() {
+        "warning" => "; write warn",
+        "err" | "fatal" | "critical" => "; write error",
+        "verbose" | "all" | "trace" => "; write debug",
+        "none" | "quiet" | "silent" => "; write off",
+        _ => "",
+    };
+    match text.parse() {
+        // Only libraries write lines of the level trace.
+        Err(_) | Ok(LevelFilter::Trace) => Err(format!(
+            "the levels are off, error, warn, info and debug{advice}"
+        )),
+        Ok(level) => Ok(level),
+    }
 }
