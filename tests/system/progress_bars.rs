@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::hashes::node;
 use crate::support::relay_index::wait_for_hash;
-use crate::support::{Server, Terminal, client_command, folder, noise, relay};
+use crate::support::{Server, Terminal, client_command, folder, noise, relay, run};
 
 const SIZE: usize = 6_000_000;
 
@@ -102,4 +102,24 @@ fn a_progress_bar_takes_what_the_text_leaves_of_the_line() {
     let folder = ["get", "docs/", "--limit-rate", "6M"];
     let lines = progress(&relay, 80, &folder);
     assert!(lines.iter().any(has_bar), "{lines:#?}");
+}
+
+#[test]
+fn progress_as_json_at_the_prompt_is_that_of_one_command() {
+    let content = noise(1_500_000, 15);
+    let share = folder(&[("a", &content), ("b", &content)]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &["--no-hash-cache"]);
+    let home = folder(&[]);
+    let mut client = client_command(relay.address(), &["--json", "--limit-rate", "1M"]);
+    client.current_dir(home.path());
+    let output = run(client, b"get a -o a\nget b -o b\n").expect_code(0);
+    let text = output.text() + &output.stderr;
+    let progress: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("progress"))
+        .collect();
+    assert!(progress.len() >= 2, "{text}");
+    let is_first_file = |line: &&str| line.contains("\"files\":0");
+    assert!(progress.iter().all(is_first_file), "{text}");
 }
