@@ -14,7 +14,7 @@ use crate::reactor::connection::{Connection, Origin, Phase};
 use crate::reactor::deadlines::TurnProgress;
 use crate::reactor::tls_session::TlsSession;
 use crate::reactor::transport::{Transport, unless_blocked};
-use crate::role::{Input, Role, SendableFile};
+use crate::role::{Input, PeerTls, Role, SendableFile};
 use crate::session::GroupSecret;
 use crate::session::driver::InputDriver;
 use crate::session::group_secret::VersionedSecret;
@@ -34,7 +34,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         session: R::Session,
         tls: io::Result<Option<Box<TlsSession>>>,
     ) {
-        let result = T::connect_from(&self.settings.source_addresses, address);
+        let result = T::connect_from(self.sources_for(&session), address);
         let result = result.and_then(|mut transport| {
             let tls = tls?;
             self.register(&mut transport)?;
@@ -50,6 +50,15 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             Err(error) => self
                 .failed_connects
                 .push((session, CloseReason::ConnectFailed(error))),
+        }
+    }
+
+    /// The local addresses from which the other side of the session may be connected to; none:
+    /// any address. Only a relay lists the address that it sees.
+    pub(super) fn sources_for(&self, session: &R::Session) -> &[IpAddr] {
+        match R::peer_tls(session) {
+            PeerTls::Configured(_) => &self.settings.source_addresses,
+            PeerTls::Plain | PeerTls::AnyKey | PeerTls::Key(_) => &[],
         }
     }
 

@@ -8,7 +8,7 @@ use log::warn;
 
 use crate::close_reason::CloseReason;
 use crate::logging::OPERATOR;
-use crate::reactor::connection::Origin;
+use crate::reactor::connection::{Connection, Origin};
 use crate::reactor::sockets::is_local;
 use crate::reactor::transport::Transport;
 use crate::reactor::{ListeningSocket, Reactor};
@@ -86,15 +86,19 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         );
     }
 
-    /// Closes the connections that we opened from another address than those of now: what they
-    /// have said about this address holds no longer.
+    /// Closes the connections that we opened from an address that is gone, and those to relays
+    /// from another address than those of now: what they have said about it holds no longer.
     fn close_other_sources(&mut self) {
-        let sources = &self.settings.source_addresses;
-        let is_other = |source: IpAddr| !sources.contains(&source);
-        let outbound = self.connections.iter().filter(|(_, conn)| {
-            conn.origin == Origin::Outbound && conn.transport.local_ip().is_some_and(is_other)
+        let is_outdated = |conn: &Connection<R::Session, R::File, T>| {
+            let (session, source) = (conn.session.as_ref()?, conn.transport.local_ip()?);
+            let sources = self.sources_for(session);
+            let is_other = !sources.is_empty() && !sources.contains(&source);
+            Some(is_other || !is_local(source))
+        };
+        let outdated = self.connections.iter().filter(|(_, conn)| {
+            conn.origin == Origin::Outbound && is_outdated(conn).unwrap_or(false)
         });
-        let slots: Vec<usize> = outbound.map(|(slot, _)| slot).collect();
+        let slots: Vec<usize> = outdated.map(|(slot, _)| slot).collect();
         for slot in slots {
             let error = io::Error::other("the address of this machine has changed");
             self.close_now(slot, CloseReason::ConnectionLost(error));

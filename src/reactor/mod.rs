@@ -132,7 +132,7 @@ pub struct ReactorSettings {
     /// The size of the read buffer of a batch, in bytes. A smaller value is raised to
     /// 65,535, the longest datagram.
     pub read_size: usize,
-    /// The local addresses for outgoing connections.
+    /// The local addresses for connections to relays; none: any address.
     pub source_addresses: Vec<IpAddr>,
 }
 

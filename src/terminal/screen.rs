@@ -194,12 +194,9 @@ impl User for Screen {
             (Style::Console | Style::Log, UserEvent::MessageSent { .. }) => true,
             (
                 Style::Console | Style::Log,
-                UserEvent::Fetched { .. } | UserEvent::UpToDate { .. },
+                UserEvent::Fetched { .. } | UserEvent::UpToDate { .. } | UserEvent::NodeFailed(..),
             ) => !is_counted,
-            // The result is reported when all nodes have been tried.
-            (Style::Console | Style::Log, event) => {
-                !is_progress && !matches!(event, UserEvent::NodeFailed(..))
-            }
+            (Style::Console | Style::Log, _) => !is_progress,
         };
         if is_printed {
             self.print_event(&event);

@@ -1,7 +1,10 @@
-//! Nodes on a machine whose address changes, as by DHCP, or holds on one link only. The tests need
-//! network namespaces; where the system allows none, they test nothing.
+//! Nodes on a machine whose address changes, as by DHCP, or holds on one link only, or with a relay
+//! on the same machine. The tests need network namespaces; where the system allows none, they test nothing.
 
+use std::fs;
 use std::path::Path;
+
+use rustix::process::Signal;
 
 use crate::support::namespaces::{Machine, NEIGHBOUR};
 use crate::support::{Server, folder, run};
@@ -10,12 +13,12 @@ use crate::support::{Server, folder, run};
 const BEFORE: &str = "10.9.0.1";
 const AFTER: &str = "10.9.0.9";
 
-/// Two neighbours, and a relay on the second one.
-fn machines() -> Option<(Machine, Machine, Server)> {
+/// Two neighbours, and a relay on the second one, which gives leases of so many seconds.
+fn machines(lease: &str) -> Option<(Machine, Machine, Server)> {
     let here = Machine::new()?;
     let there = here.neighbour();
     let mut command = there.command(env!("CARGO_BIN_EXE_relay-server"));
-    command.args(["0", "--listen", "0.0.0.0", "--lease", "2"]);
+    command.args(["0", "--listen", "0.0.0.0", "--lease", lease]);
     let relay = Server::start(command);
     Some((here, there, relay))
 }
@@ -68,7 +71,7 @@ fn assert_follows(node: &Server, here: &Machine, there: &Machine) {
 
 #[test]
 fn a_node_follows_its_machine_to_another_address() {
-    let Some((here, there, relay)) = machines() else {
+    let Some((here, there, relay)) = machines("2") else {
         return;
     };
     let share = folder(&[("hello.txt", b"hello")]);
@@ -81,7 +84,7 @@ fn a_node_follows_its_machine_to_another_address() {
 
 #[test]
 fn a_node_that_asks_over_udp_follows_its_machine_to_another_address() {
-    let Some((here, there, relay)) = machines() else {
+    let Some((here, there, relay)) = machines("2") else {
         return;
     };
     let share = folder(&[("hello.txt", b"hello")]);
@@ -97,7 +100,7 @@ fn a_node_that_asks_over_udp_follows_its_machine_to_another_address() {
 
 #[test]
 fn a_node_says_that_the_address_of_its_user_is_gone_and_comes_back_with_it() {
-    let Some((here, _there, relay)) = machines() else {
+    let Some((here, _there, relay)) = machines("2") else {
         return;
     };
     let share = folder(&[("hello.txt", b"hello")]);
@@ -148,4 +151,35 @@ fn a_node_refuses_a_relay_at_a_link_local_address_unless_it_has_another_one_itse
     assert!(output.stderr.starts_with(expected), "{}", output.stderr);
     let node = Server::start(node(&["--listen", "fd00::1"]));
     node.log_until("registered as fd00::1 ");
+}
+
+#[test]
+fn a_node_of_a_relay_on_loopback_fetches_from_other_machines() {
+    let Some((there, here, relay)) = machines("60") else {
+        return;
+    };
+    let share = folder(&[("hello.txt", b"hello")]);
+    let other = node_on(&there, &relay, share.path(), &[]);
+    let own = folder(&[]);
+    let get = || {
+        let mut command = here.command(env!("CARGO_BIN_EXE_peer-node"));
+        command.arg(format!("127.0.0.1:{}", relay.address().port()));
+        command.arg("--share").arg(own.path());
+        command.args(["--get", "hello.txt"]);
+        Server::start(command)
+    };
+    let mut node = get();
+    let log = node.log_until(&format!(" from {BEFORE} "));
+    assert!(!log.contains("[WARN] \n"), "an empty record: {log}");
+    node.stop();
+    // The cause is named if nothing arrives.
+    fs::remove_file(own.path().join("hello.txt")).expect("it was saved");
+    other.signal(Signal::KILL);
+    let log = get().log_until("hello.txt: not found, 1 of 1 node failed");
+    let expected = format!(
+        "{} port {}: connect failed: Connection refused",
+        BEFORE,
+        other.address().port()
+    );
+    assert!(log.contains(&expected), "{log}");
 }
