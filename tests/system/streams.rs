@@ -4,14 +4,14 @@
 use std::fs::File;
 use std::io::{Read, Write, pipe};
 use std::os::fd::AsFd;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::support::{
     RunningProgram, Server, ask, client_command, eventually, folder, node, noise, relay,
-    relay_command,
+    relay_command, run,
 };
 
 /// Programs that do not wait have ended by then.
@@ -91,6 +91,22 @@ fn an_input_that_cannot_be_read_is_a_failure() {
             stderr.contains("cannot read stdin: Is a directory"),
             "{stderr}"
         );
+    }
+}
+
+#[test]
+fn a_closed_stdin_is_an_empty_one() {
+    let relay = relay(&[]);
+    for args in [&[][..], &["get", "-i", "-"]] {
+        let client = client_command(relay.address(), args);
+        for redirection in ["<&-", "</dev/null"] {
+            let mut shell = Command::new("sh");
+            let script = format!("exec \"$@\" {redirection}");
+            shell.args(["-c", &script, "sh"]).arg(client.get_program());
+            shell.args(client.get_args());
+            let output = run(shell, b"").expect_code(0);
+            assert!(output.stdout.is_empty(), "{args:?} {redirection}");
+        }
     }
 }
 
