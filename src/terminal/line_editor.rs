@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Signal, kill_current_process_group};
 use rustyline::completion::{Completer, Pair};
@@ -21,8 +22,8 @@ use rustyline::{
     Behavior, Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, Event,
     EventContext, EventHandler, ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, RepeatCount,
 };
-use signal_hook::consts::{SIGCONT, SIGTSTP};
-use signal_hook::low_level::{self, pipe};
+use signal_hook::consts::SIGCONT;
+use signal_hook::low_level::pipe;
 
 use crate::jobs::{PromptKind, TerminalEvent};
 use crate::logging::OPERATOR;
@@ -37,6 +38,9 @@ const PLAIN_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
 /// The editor waits with select(2), which supports descriptors below 1024 only. It
 /// opens a few more itself.
 const MAX_DESCRIPTOR: i32 = 1000;
+
+/// How long a signal may take to stop the thread that sent it.
+const STOP_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Printed through the editor, makes it redraw its line: the editor expects a line
 /// to print above the edited one, so this moves up and ends that line again.
@@ -190,12 +194,12 @@ impl LineEditor {
 }
 
 /// Stops the program with all others of its job, as ctrl-Z does, until the shell continues them.
-/// Returns at once if nothing would continue them.
+/// The system does not stop a job that no shell would continue.
 fn stop_job() {
-    // Another thread may take this one, and stop this thread a moment later.
     let _ = kill_current_process_group(Signal::TSTP);
-    // This thread takes this one.
-    let _ = low_level::raise(SIGTSTP);
+    // Another thread takes the signal, and this one may stop a moment later. A second signal to
+    // this thread could stop the program again after it was continued.
+    thread::sleep(STOP_TIMEOUT);
 }
 
 /// Passes redraw requests to the editor. The editor may be slow to take one, so a
