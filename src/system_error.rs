@@ -43,29 +43,38 @@ pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
     )
 }
 
-/// The machine no longer has this address, from which a connection was to come.
+/// There is no connection to a relay, which would list an address at which nobody can reach this
+/// program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct AddressLost(pub IpAddr);
+pub enum SourceAddressError {
+    /// The machine no longer has this address, from which the connection was to come.
+    Lost(IpAddr),
+    /// The connection would come from this address, and the program does not listen there.
+    NotListening(IpAddr),
+}
 
-impl AddressLost {
+impl SourceAddressError {
     /// The error of a socket that cannot be bound to `ip`.
-    pub(crate) fn or(error: io::Error, ip: IpAddr) -> io::Error {
+    pub(crate) fn lost_or(error: io::Error, ip: IpAddr) -> io::Error {
         match error.kind() {
-            kind @ io::ErrorKind::AddrNotAvailable => io::Error::new(kind, Self(ip)),
+            kind @ io::ErrorKind::AddrNotAvailable => io::Error::new(kind, Self::Lost(ip)),
             _ => error,
         }
     }
 
-    /// The address that `error` is about, if it is of this kind.
+    /// What `error` says, if it is of this kind.
     pub(crate) fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
 }
 
-impl fmt::Display for AddressLost {
+impl fmt::Display for SourceAddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "this machine no longer has the address {}", self.0)
+        match self {
+            Self::Lost(ip) => write!(f, "this machine no longer has the address {ip}"),
+            Self::NotListening(ip) => write!(f, "this node does not listen on {ip}"),
+        }
     }
 }
 
-impl std::error::Error for AddressLost {}
+impl std::error::Error for SourceAddressError {}

@@ -181,7 +181,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         }
         if let NodeEvent::Registered(_)
         | NodeEvent::RegistrationFailed(_)
-        | NodeEvent::AddressLost(_)
+        | NodeEvent::Unreachable(_)
         | NodeEvent::Unregistered = report.event
         {
             registration.notify(format_args!("STATUS={report}"));
@@ -251,7 +251,7 @@ pub(super) fn prepare(
     let folder = folder_to_share(args.share.as_deref())?;
     let NodeNetwork { relays, listen } = network;
     let (listeners, addresses) = bind_tcp(&listen, args.port)?;
-    let sources = source_addresses(listen);
+    let sources = source_addresses(listen, args.advertise.0);
     let (sockets, udp) = udp_requests(args.udp, &network::addresses(&relays), &sources);
     let tls = args.tls.prepare("node")?;
     let (id, certificates) = (tls.id, tls.certificates.clone());

@@ -51,7 +51,7 @@ impl ConsoleEvents {
 pub(super) fn log_event(report: &NodeReport<'_>) {
     let level = match report.event {
         NodeEvent::RegistrationFailed(_)
-        | NodeEvent::AddressLost(_)
+        | NodeEvent::Unreachable(_)
         | NodeEvent::ListenFailed(_)
         | NodeEvent::ListenerReplaced
         | NodeEvent::MessageNotSent(..)

@@ -1,12 +1,12 @@
 //! The sockets of the programs: where they listen, and from where they send.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::cli::{Exit, StartupError};
 use crate::logging::OPERATOR;
-use crate::protocol::canonical;
-use crate::reactor::{DatagramSocket, ListeningSocket};
+use crate::protocol::{ClaimedIp, canonical};
+use crate::reactor::{DatagramSocket, ListeningSocket, source_address};
 use crate::role::UdpPeer;
 use crate::session::udp_requests::UdpRequests;
 use crate::system_error::Reason;
@@ -122,7 +122,9 @@ pub(super) fn node_addresses(
 /// lists a node.
 pub(super) fn local_addresses(relays: &[SocketAddr]) -> Vec<IpAddr> {
     let mut sources = Vec::new();
-    let chosen = relays.iter().filter_map(|relay| source_address(*relay));
+    let chosen = relays
+        .iter()
+        .filter_map(|relay| source_address(*relay).ok());
     for source in chosen.filter(|source| !is_link_local(*source)) {
         if !sources.contains(&source) {
             sources.push(source);
@@ -131,27 +133,21 @@ pub(super) fn local_addresses(relays: &[SocketAddr]) -> Vec<IpAddr> {
     sources
 }
 
-/// The addresses from which relays are asked. A relay lists the source address of the node's
-/// requests, so it must be one on which the node listens.
-pub(super) fn source_addresses(listen: Vec<IpAddr>) -> Vec<IpAddr> {
-    let chosen = listen.into_iter().filter(|ip| !ip.is_unspecified());
-    chosen.collect()
+/// The addresses from which relays are asked; none: any address. A relay lists the source address
+/// of the node's requests, unless the node claims another one: so it must be one on which the node
+/// listens.
+pub(super) fn source_addresses(listen: Vec<IpAddr>, claimed: ClaimedIp) -> Vec<IpAddr> {
+    // :: accepts IPv4 as well.
+    let listens_anywhere = listen.contains(&Ipv6Addr::UNSPECIFIED.into());
+    match claimed {
+        ClaimedIp::Source if !listens_anywhere => listen,
+        _ => Vec::new(),
+    }
 }
 
 /// Whether the address is of IPv6, and means something on one link only.
 fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
-}
-
-/// Connecting a UDP socket sends nothing, but makes the system choose the address.
-fn source_address(relay: SocketAddr) -> Option<IpAddr> {
-    let any: IpAddr = match relay {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0)).ok()?;
-    socket.connect(relay).ok()?;
-    Some(socket.local_addr().ok()?.ip())
 }
 
 fn bind_error(address: SocketAddr, over: &str, error: &io::Error) -> StartupError {

@@ -7,7 +7,7 @@ use crate::close_reason::CloseReason;
 use crate::escaped::Escaped;
 use crate::jobs::Failure;
 use crate::protocol::{Delivery, ErrorCode, NodeAddress, Registered};
-use crate::system_error::AddressLost;
+use crate::system_error::SourceAddressError;
 
 /// An event that a node reports to its user. It prints as one line, with control
 /// characters from the network escaped.
@@ -18,9 +18,9 @@ pub enum NodeEvent<'a> {
     /// The node cannot register, for this reason, and retries. Reported once, until
     /// a registration succeeds.
     RegistrationFailed(String),
-    /// The node cannot register: the machine no longer has the address at which the node
-    /// listens. It retries. Reported like the failures above.
-    AddressLost(AddressLost),
+    /// The node does not register, because nobody could reach it at the address that the relay
+    /// would list. It retries. Reported like the failures above.
+    Unreachable(SourceAddressError),
     /// The relay has removed the node, as the node requested.
     Unregistered,
     /// The node receives the messages that are sent to this address.
@@ -67,7 +67,7 @@ impl NodeEvent<'_> {
         match self {
             Self::Registered(_)
             | Self::RegistrationFailed(_)
-            | Self::AddressLost(_)
+            | Self::Unreachable(_)
             | Self::Unregistered
             | Self::Listening(_)
             | Self::ListenFailed(_)
@@ -90,9 +90,9 @@ impl fmt::Display for NodeEvent<'_> {
             Self::RegistrationFailed(reason) => {
                 write!(f, "not registered: {reason}; still serving files, retrying")
             }
-            Self::AddressLost(lost) => write!(
+            Self::Unreachable(error) => write!(
                 f,
-                "not registered: {lost}: nobody can reach the node there; retrying"
+                "not registered: {error}: nobody can reach the node there; retrying"
             ),
             Self::Unregistered => f.write_str("unregistered"),
             Self::Listening(address) => write!(f, "messages to {address} arrive here"),

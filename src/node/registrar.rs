@@ -9,7 +9,7 @@ use crate::close_reason::CloseReason;
 use crate::node::event::{NodeEvent, relay_failure};
 use crate::protocol::{ClaimedIp, NodeAddress, Port, Registered};
 use crate::relay_link::Backoff;
-use crate::system_error::AddressLost;
+use crate::system_error::SourceAddressError;
 
 /// The bounds for the lease that the relay states: it can make the node neither busy
 /// nor silent for ever.
@@ -192,11 +192,11 @@ impl Registrar {
     /// The connection has ended without a reply to `REGISTER`.
     pub fn on_failure(&mut self, now: Instant, reason: &CloseReason) -> Option<NodeEvent<'static>> {
         if let CloseReason::ConnectFailed(error) = reason
-            && let Some(lost) = AddressLost::of(error)
+            && let Some(error) = SourceAddressError::of(error)
         {
             // Others can no longer fetch anything: that is news even if the relay failed before.
-            let event = self.on_refusal(now, lost.to_string());
-            return event.map(|_| NodeEvent::AddressLost(lost));
+            let event = self.on_refusal(now, error.to_string());
+            return event.map(|_| NodeEvent::Unreachable(error));
         }
         let reason = relay_failure(self.backoff.last_address(), reason);
         self.fail(now, reason)

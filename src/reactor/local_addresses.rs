@@ -16,43 +16,52 @@ use crate::role::Role;
 use crate::system_error::Reason;
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
-    /// Listens at these addresses, with the port of the listeners, and connects from them only.
-    /// Other listeners stay as long as the machine has their addresses: peers may still use them.
-    pub(super) fn use_addresses(&mut self, ips: Vec<IpAddr>) {
-        if ips == self.settings.source_addresses {
-            return;
-        }
+    /// Listens at these addresses, with the port of the listeners, and connects to relays from
+    /// those of them at which that succeeds. Other listeners stay as long as the machine has
+    /// their addresses: peers may still use them.
+    pub(super) fn use_addresses(&mut self, mut ips: Vec<IpAddr>) {
         let listening: Vec<SocketAddr> = self.listening().collect();
         // There is none in a program that stops.
         let Some(port) = listening.first().map(SocketAddr::port) else {
             return;
         };
-        let is_new = |ip: &&IpAddr| listening.iter().all(|address| address.ip() != **ip);
-        let mut added = Vec::new();
-        for ip in ips.iter().filter(is_new) {
+        let (mut added, mut unusable) = (Vec::new(), Vec::new());
+        ips.retain(|ip| {
             let address = SocketAddr::new(*ip, port);
+            if listening.iter().any(|address| address.ip() == *ip) {
+                return true;
+            }
             match ListeningSocket::bind(address, true) {
                 Ok(listener) => added.push(listener),
-                Err(error) => return self.report_unusable(address, &error),
+                Err(error) => {
+                    // Reported once: the program tries again and again.
+                    if !self.unusable.contains(&address) {
+                        let error = Reason(&error);
+                        warn!(target: OPERATOR, "cannot listen on {address}: {error}; retrying");
+                    }
+                    unusable.push(address);
+                    return false;
+                }
             }
+            true
+        });
+        self.unusable = unusable;
+        // Without any, those of before stay: the port is known from them.
+        if ips.is_empty() {
+            return;
         }
-        self.unusable = None;
         self.replace_listeners(added);
-        self.settings.source_addresses = ips;
-        self.reconnect_datagram_sockets();
+        let sources = &mut self.settings.source_addresses;
+        if !sources.is_empty() && *sources != ips {
+            *sources = ips;
+            self.reconnect_datagram_sockets();
+        }
         self.close_other_sources();
     }
 
     fn listening(&self) -> impl Iterator<Item = SocketAddr> {
         let addresses = self.listeners.iter().map(ListeningSocket::address);
         addresses.filter_map(Result::ok)
-    }
-
-    /// Reports once that the program cannot listen there: it tries again and again.
-    fn report_unusable(&mut self, address: SocketAddr, error: &io::Error) {
-        if self.unusable.replace(address) != Some(address) {
-            warn!(target: OPERATOR, "cannot listen on {address}: {}; retrying", Reason(error));
-        }
     }
 
     /// Adds listeners, and drops those whose addresses are gone.

@@ -69,6 +69,7 @@ pub use descriptors::reserve_descriptors;
 pub use handle::Handle;
 pub use listener::ListeningSocket;
 pub use shutdown::LoopOutcome;
+pub use sockets::source_address;
 pub use transport::{StreamEvent, Transport};
 
 use crate::close_reason::CloseReason;
@@ -148,8 +149,8 @@ pub struct Reactor<R: Role, T = TcpStream> {
     poll: Poll,
     timer: TimerFd,
     listeners: Vec<ListeningSocket>,
-    /// Where the program was to listen last, if it could not.
-    unusable: Option<SocketAddr>,
+    /// Where the program was to listen when it last tried, and could not.
+    unusable: Vec<SocketAddr>,
     sockets: Vec<DatagramSocket>,
     signals: Option<Signals>,
     external: Option<OwnedFd>,
@@ -211,7 +212,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             poll,
             timer,
             listeners: Vec::new(),
-            unusable: None,
+            unusable: Vec::new(),
             sockets: Vec::new(),
             signals: None,
             external: None,

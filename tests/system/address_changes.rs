@@ -2,6 +2,7 @@
 //! on the same machine. The tests need network namespaces; where the system allows none, they test nothing.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use rustix::process::Signal;
@@ -18,7 +19,7 @@ fn machines(lease: &str) -> Option<(Machine, Machine, Server)> {
     let here = Machine::new()?;
     let there = here.neighbour();
     let mut command = there.command(env!("CARGO_BIN_EXE_relay-server"));
-    command.args(["0", "--listen", "0.0.0.0", "--lease", lease]);
+    command.args(["0", "--listen", "::", "--lease", lease]);
     let relay = Server::start(command);
     Some((here, there, relay))
 }
@@ -159,7 +160,7 @@ fn a_node_of_a_relay_on_loopback_fetches_from_other_machines() {
         return;
     };
     let share = folder(&[("hello.txt", b"hello")]);
-    let other = node_on(&there, &relay, share.path(), &[]);
+    let mut other = node_on(&there, &relay, share.path(), &[]);
     let own = folder(&[]);
     let get = || {
         let mut command = here.command(env!("CARGO_BIN_EXE_peer-node"));
@@ -175,6 +176,7 @@ fn a_node_of_a_relay_on_loopback_fetches_from_other_machines() {
     // The cause is named if nothing arrives.
     fs::remove_file(own.path().join("hello.txt")).expect("it was saved");
     other.signal(Signal::KILL);
+    other.wait();
     let log = get().log_until("hello.txt: not found, 1 of 1 node failed");
     let expected = format!(
         "{} port {}: connect failed: Connection refused",
@@ -182,4 +184,107 @@ fn a_node_of_a_relay_on_loopback_fetches_from_other_machines() {
         other.address().port()
     );
     assert!(log.contains(&expected), "{log}");
+}
+
+/// A node with two relays, each in a network of its own. Both addresses of its machine change, and
+/// another program uses its port at the new one of the second network. Returns when the node has
+/// registered at the new address of the first network, and the program.
+fn change_both_addresses(
+    (here, there, relay): &(Machine, Machine, Server),
+    share: &Path,
+    [before, after, neighbour]: [&str; 3],
+) -> (Server, Server) {
+    // The new address has a shorter prefix, so that it is not chosen while the other one is there.
+    let (prefix, shorter) = if before.contains(':') {
+        (64, 48)
+    } else {
+        (24, 16)
+    };
+    let change = |machine: &Machine, verb: &str, address: &str, prefix: u8| {
+        let address = format!("{address}/{prefix}");
+        let mut words = vec!["ip", "address", verb, &address, "dev", "net0"];
+        // Such an address of IPv6 can be used at once.
+        words.extend((verb == "add" && prefix > 24).then_some("nodad"));
+        machine.run(&words);
+    };
+    change(here, "add", before, prefix);
+    change(there, "add", neighbour, prefix);
+    let url = SocketAddr::new(
+        neighbour.parse().expect("an address"),
+        relay.address().port(),
+    );
+    let node = node_on(here, relay, share, &["--relay", &url.to_string()]);
+    node.log_until(&format!("registered as {before} "));
+    change(here, "add", after, shorter);
+    let mut command = here.command(env!("CARGO_BIN_EXE_relay-server"));
+    let port = node.address().port().to_string();
+    command.args([&port, "--listen", after]);
+    let other = Server::start(command);
+    change(here, "del", before, prefix);
+    change_address(here);
+    node.log_until(&format!("cannot listen on {}: ", other.address()));
+    assert_follows(&node, here, there);
+    (node, other)
+}
+
+#[test]
+fn a_node_follows_to_the_addresses_at_which_it_can_listen_and_registers_there_only() {
+    let Some(machines) = machines("2") else {
+        return;
+    };
+    let share = folder(&[("hello.txt", b"hello")]);
+    let addresses = ["10.8.0.1", "10.8.0.9", "10.8.0.2"];
+    let (node, other) = change_both_addresses(&machines, share.path(), addresses);
+    // The second relay is reached from the other address.
+    node.log_until_count(&format!("registered as {AFTER} "), 2);
+    let log = node.log();
+    assert!(!log.contains("registered as 10.8.0.9 "), "{log}");
+    drop(other);
+    let log = node.log_until("registered as 10.8.0.9 ");
+    assert_eq!(log.matches("cannot listen on").count(), 1, "{log}");
+}
+
+#[test]
+fn a_node_does_not_register_in_a_family_in_which_it_cannot_listen() {
+    let Some(machines) = machines("2") else {
+        return;
+    };
+    let share = folder(&[("hello.txt", b"hello")]);
+    let addresses = ["fd00::1", "fd00::9", "fd00::2"];
+    let (node, other) = change_both_addresses(&machines, share.path(), addresses);
+    let log = node.log_until(
+        "not registered: this node does not listen on fd00::9: nobody can reach the node there",
+    );
+    assert!(!log.contains("registered as fd00::9 "), "{log}");
+    drop(other);
+    node.log_until("registered as fd00::9 ");
+}
+
+#[test]
+fn a_node_that_listens_in_one_family_does_not_register_in_the_other() {
+    let Some((here, there, relay)) = machines("2") else {
+        return;
+    };
+    for (machine, address) in [(&here, "fd00::1/64"), (&there, "fd00::2/64")] {
+        machine.run(&["ip", "address", "add", address, "dev", "net0", "nodad"]);
+    }
+    let share = folder(&[]);
+    let url = format!("[fd00::2]:{}", relay.address().port());
+    let node = |args: &[&str]| {
+        let mut command = here.command(env!("CARGO_BIN_EXE_peer-node"));
+        command
+            .args([&url, "--no-hashes", "--share"])
+            .arg(share.path());
+        Server::start({
+            command.args(args);
+            command
+        })
+    };
+    let reason = "not registered: this node does not listen on fd00::1: nobody can reach";
+    node(&["--listen", BEFORE]).log_until(reason);
+    node(&["--listen", "0.0.0.0"]).log_until(reason);
+    node(&["--listen", "::"]).log_until("registered as fd00::1 ");
+    // The relay decides whether it lists an address that a node claims.
+    let node = node(&["--listen", BEFORE, "--advertise", BEFORE]);
+    node.log_until("not registered: the relay says ");
 }
