@@ -16,7 +16,7 @@ pub(super) enum ReactorCommand<M> {
     AddRelay(Option<TlsConnector>),
     /// Stop as at SIGTERM.
     Stop,
-    /// Tell the sender that the loop is not blocked.
+    /// Tell the sender that the loop is not blocked, and has handled the signals.
     Ping(Sender<()>),
 }
 
@@ -52,8 +52,10 @@ impl<M> Handle<M> {
         self.send_command(ReactorCommand::Stop);
     }
 
-    /// Whether the loop handles a command in this time, or has ended. Else it is blocked.
-    pub(crate) fn answers_within(&self, timeout: Duration) -> bool {
+    /// Whether the loop handles a command in this time, and all signals that have arrived before,
+    /// or has ended. Else it is blocked.
+    #[must_use]
+    pub fn answers_within(&self, timeout: Duration) -> bool {
         let (sender, answer) = channel();
         self.send_command(ReactorCommand::Ping(sender));
         answer.recv_timeout(timeout) != Err(RecvTimeoutError::Timeout)

@@ -63,7 +63,6 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         if std::mem::take(&mut self.is_signal_pending) {
             self.read_signals();
         }
-        // After the signals: a thread that pings the loop wants to know that they are handled.
         self.read_commands();
         if std::mem::take(&mut self.is_external_ready) {
             self.call_role(R::on_external_event);
@@ -214,8 +213,13 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 }
                 Ok(ReactorCommand::AddRelay(tls)) => self.connectors.add_relay(tls),
                 Ok(ReactorCommand::Stop) => self.stop(),
-                // The other thread may have given up.
-                Ok(ReactorCommand::Ping(answer)) => drop(answer.send(())),
+                Ok(ReactorCommand::Ping(answer)) => {
+                    // Those that have arrived in this round, too: their event comes with the next
+                    // one, in which the loop may be blocked.
+                    self.read_signals();
+                    // The other thread may have given up.
+                    let _ = answer.send(());
+                }
                 Err(_) => return,
             }
         }

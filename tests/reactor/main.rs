@@ -13,6 +13,7 @@ mod orders;
 mod processor_time;
 mod rates;
 mod shares;
+mod signals;
 mod suspend;
 mod throttle;
 mod timers;

@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use peerline::close_reason::{CloseReason, ResourceLimit};
@@ -52,6 +53,8 @@ enum EchoCommand {
     StopLoop,
 }
 
+/// A loop answers another thread within this time.
+const DEADLINE: Duration = Duration::from_secs(60);
 /// The work of a line that begins with `l`.
 pub const LONG_WORK: usize = 500;
 /// The time that it takes.
@@ -362,6 +365,26 @@ impl World {
     /// The role ends the loop, in the next round.
     pub fn stop_loop(&mut self) {
         self.handle.send(EchoCommand::StopLoop);
+    }
+
+    /// The loop stops on this signal, and counts that.
+    pub fn stop_on_signal(&mut self, signal: i32) -> Rc<Cell<usize>> {
+        let stops = Rc::new(Cell::new(0));
+        let count = Rc::clone(&stops);
+        self.reactor.on_stopping(move || count.set(count.get() + 1));
+        let installed = self.reactor.stop_on_signals(&[signal]);
+        installed.expect("the signal can be handled");
+        stops
+    }
+
+    /// Whether the loop answers another thread, without new events.
+    pub fn answers(&mut self) -> bool {
+        let handle = self.handle.clone();
+        let answer = thread::spawn(move || handle.answers_within(DEADLINE));
+        while !answer.is_finished() {
+            self.run_round();
+        }
+        answer.join().expect("no panic")
     }
 
     /// The loop is stopped, in the next round.
