@@ -69,8 +69,8 @@ pub(crate) fn write_at_once(out: &mut impl Write, text: fmt::Arguments<'_>) -> i
 /// Major and minor number of /dev/null (null(4)).
 const NULL_DEVICE: (u32, u32) = (1, 3);
 
-/// Whether the program was started without a stdout. The runtime of Rust then opens /dev/null in its
-/// place, for reading and writing. Shells open it for writing only.
+/// Whether the program was started without a stdout. The runtime of Rust then opens /dev/null in
+/// its place, for reading and writing. Shells open it for writing only.
 pub(crate) fn stdout_is_closed() -> bool {
     let stdout = io::stdout();
     let is_null = |stat: Stat| {

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use crate::host::CpuRole;
 use crate::process::{Server, pinned_command};
 
-/// The cipher of all connections over TLS: what peer-node, peer-client and curl choose by themselves.
-/// curl and nginx are told to accept no other one.
+/// The cipher of all connections over TLS: what peer-node, peer-client and curl choose by
+/// themselves. curl and nginx are told to accept no other one.
 pub(crate) const CIPHER: &str = "TLS_AES_256_GCM_SHA384";
 
 /// Programs and their packages.

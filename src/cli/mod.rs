@@ -162,7 +162,8 @@ where
     build().map_err(StartupError::system("cannot start the loop"))
 }
 
-/// Runs a server until it is stopped, and is announced no longer. That is a success, unless transfers were aborted.
+/// Runs a server until it is stopped, and is announced no longer. That is a success, unless
+/// transfers were aborted.
 fn run_server<R: Role>(
     mut reactor: Reactor<R>,
     manager: ServiceManager,

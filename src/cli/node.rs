@@ -108,7 +108,8 @@ pub(super) struct NodeArgs {
     udp: bool,
     /// Keep all rights of the user: by default, the node can read only its share, and write
     /// only its cache of hashes; with a console, it can read all files and also write the share,
-    /// the folders of --save-dir and the history of commands. The command of --on-message keeps all rights in any case
+    /// the folders of --save-dir and the history of commands. The command of --on-message keeps
+    /// all rights in any case
     #[arg(long)]
     no_sandbox: bool,
     #[command(flatten)]

@@ -30,7 +30,8 @@ impl ExistingFile {
     /// Opens the target of a content, if a file of the same size is there.
     ///
     /// # Errors
-    /// There is no such file, or it cannot be read. Or a file of one piece that is to be repaired has another size.
+    /// There is no such file, or it cannot be read. Or a file of one piece that is to be repaired
+    /// has another size.
     pub(super) fn open(
         parents: &mut ParentFolders,
         target: &Target,

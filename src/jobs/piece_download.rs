@@ -92,8 +92,8 @@ pub(super) struct PieceDownload {
 pub(super) enum DownloadStep {
     /// The next step of its job.
     Job(JobStep),
-    /// No node lists the pieces, or none shows that its size is right: the whole content can only be
-    /// fetched from one node.
+    /// No node lists the pieces, or none shows that its size is right: the whole content can only
+    /// be fetched from one node.
     FallBack,
     /// The content is not stored, because a file has the name by now.
     NameTaken(StoreError),

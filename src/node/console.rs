@@ -1,5 +1,6 @@
 //! The node's console: the commands of the client's prompt, typed at a running node.
-//! Queries are answered one at a time. Several files are downloaded at once, while the node serves files and the user types the next command.
+//! Queries are answered one at a time. Several files are downloaded at once, while the node
+//! serves files and the user types the next command.
 
 use std::collections::VecDeque;
 use std::time::Instant;

@@ -208,8 +208,8 @@ impl Registrar {
         is_new.then_some(NodeEvent::RegistrationFailed(reason))
     }
 
-    /// The relay does not register the node, for this reason, or cannot. A new reason is reported even
-    /// if the relay has failed before: the user may have to do something.
+    /// The relay does not register the node, for this reason, or cannot. A new reason is reported
+    /// even if the relay has failed before: the user may have to do something.
     pub(super) fn on_refusal(
         &mut self,
         now: Instant,

@@ -67,8 +67,8 @@ impl RelayRecord {
     }
 
     /// Compares the record with the share, one batch of names, from the one after `after`
-    /// on. Sends the changes that belong to the pass, without refused files. Returns the last name of the batch,
-    /// or none after the last batch. A batch ends at the first digest.
+    /// on. Sends the changes that belong to the pass, without refused files. Returns the last
+    /// name of the batch, or none after the last batch. A batch ends at the first digest.
     pub(super) fn send_page(
         &mut self,
         pass: ComparePass,

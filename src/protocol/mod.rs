@@ -3,8 +3,8 @@
 //!
 //! A [`Request`] is one line. A [`Reply`] is the first line of the answer; a
 //! [`FileItem`], [`HolderItem`], [`NodeItem`], [`PieceValue`], [`StatsItem`] or
-//! [`HelpItem`] is a line of the list that may follow. A [`Delivery`] is a message that arrives between
-//! replies. A [`RequestDatagram`] is a datagram of requests. [`RequestError`] and
+//! [`HelpItem`] is a line of the list that may follow. A [`Delivery`] is a message that arrives
+//! between replies. A [`RequestDatagram`] is a datagram of requests. [`RequestError`] and
 //! [`Rejection`] are the errors with which a server replies.
 //!
 //! A line is parsed as a whole into values that are valid by construction: a

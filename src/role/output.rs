@@ -200,7 +200,8 @@ impl<R: Role> Output<R> {
         }
     }
 
-    /// Connects; [`Input::Connected`](super::Input::Connected) or [`Role::on_close`] reports the result.
+    /// Connects; [`Input::Connected`](super::Input::Connected) or [`Role::on_close`] reports the
+    /// result.
     pub fn dial(&mut self, address: SocketAddr, session: R::Session) {
         self.push(Action::Dial(address, session));
     }

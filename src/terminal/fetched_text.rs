@@ -50,7 +50,8 @@ pub(super) fn security(is_encrypted: bool) -> &'static str {
     }
 }
 
-/// Whether nothing of a fetched file had to arrive, because an earlier download had stored all of it.
+/// Whether nothing of a fetched file had to arrive, because an earlier download had stored all of
+/// it.
 pub(super) fn was_complete(size: u64, resumed: u64) -> bool {
     size > 0 && resumed >= size
 }

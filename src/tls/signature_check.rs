@@ -1,4 +1,5 @@
-//! The signature in a handshake, which shows that a certificate is the peer's own: the same on both sides.
+//! The signature in a handshake, which shows that a certificate is the peer's own: the same on
+//! both sides.
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls13_signature};

@@ -1,17 +1,18 @@
 //! Scripts of the client, with a user that records every call. Commands of their own:
 //!
-//! - `client get NAME…`, `client nodes`, `client ls`, `client search TEXT`, `client
-//!   find NAME`, `client send IP PORT TEXT`, `client chat [IP PORT]`, `client
-//!   prompt`, `client list`: starts the client. Keys: `relay=IP:PORT` (repeatable): an address of the
-//!   relay; `next-relay=IP:PORT` (repeatable): another relay; `node=IP:PORT` (repeatable): a
-//!   node that is asked instead of relays; `wait=TIME`: how long to wait for messages; `max-nodes=N`, `max-listed=N`, `max-failures=N`,
-//!   `head=BYTES` (0 by default);
-//!   `shows=BYTES`: how many bytes of a discarded file count as printed;
-//!   `blocks=TIME`: how long a write took; `fails=show|open|write|commit|full-disk|reader`: the call
-//!   that fails; `output=file`: bytes may be written in any order; `stored=INDEX,…`: the
-//!   pieces that are there already; `unchecked=INDEX,…`: those that may be there, and
-//!   `wrong=INDEX,…` those of them that are not right; `patience=TIME`: how long to wait for a holder;
-//!   `require-hash=yes`; `rate=BYTES`, `rate-per-peer=BYTES`: the client's own limits for a second; `jobs=N`: the most files at once; `chooses=yes`: the user can choose one of several contents.
+//! - `client get NAME…`, `client nodes`, `client ls`, `client search TEXT`, `client find NAME`,
+//!   `client send IP PORT TEXT`, `client chat [IP PORT]`, `client prompt`, `client list`: starts
+//!   the client. Keys: `relay=IP:PORT` (repeatable): an address of the relay;
+//!   `next-relay=IP:PORT` (repeatable): another relay; `node=IP:PORT` (repeatable): a node that
+//!   is asked instead of relays; `wait=TIME`: how long to wait for messages; `max-nodes=N`,
+//!   `max-listed=N`, `max-failures=N`, `head=BYTES` (0 by default); `shows=BYTES`: how many bytes
+//!   of a discarded file count as printed; `blocks=TIME`: how long a write took;
+//!   `fails=show|open|write|commit|full-disk|reader`: the call that fails; `output=file`: bytes
+//!   may be written in any order; `stored=INDEX,…`: the pieces that are there already;
+//!   `unchecked=INDEX,…`: those that may be there, and `wrong=INDEX,…` those of them that are not
+//!   right; `patience=TIME`: how long to wait for a holder; `require-hash=yes`; `rate=BYTES`,
+//!   `rate-per-peer=BYTES`: the client's own limits for a second; `jobs=N`: the most files at
+//!   once; `chooses=yes`: the user can choose one of several contents.
 //! - the commands of [`Keyboard`].
 //! - commands for a content of three pieces: `holders N NODE…`: the relay names the nodes
 //!   that have it. `list N [wrong=yes]`: a node lists its pieces. `piece N INDEX

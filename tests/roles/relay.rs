@@ -1,7 +1,8 @@
 //! Scripts for the relay. Commands beside those of the stage:
 //!
-//! - `relay lease=TIME max-nodes=N max-line=N max-unknown=N wrong-cookies=N trust=NETWORK… message-rate=N
-//!   max-shared=N max-shared-bytes=N public-metrics=BOOL secret=TEXT guess-rate=N`: starts the relay.
+//! - `relay lease=TIME max-nodes=N max-line=N max-unknown=N wrong-cookies=N trust=NETWORK…
+//!   message-rate=N max-shared=N max-shared-bytes=N public-metrics=BOOL secret=TEXT
+//!   guess-rate=N`: starts the relay.
 //! - `register-many N COUNT`: registers COUNT nodes over connection N.
 //! - `share-many N PORT COUNT`: registers a node over connection N and shares COUNT
 //!   files of 1 byte, with numbers as names.

@@ -1,12 +1,15 @@
-//! Functions and files that are short enough to be read at once.
+//! Functions, files and comments that are short enough to be read at once.
 
-use super::{assert_no_violations, sources};
+use super::{assert_no_violations, sources, sources_below};
 
 /// The most lines of a function, from `fn` to its closing brace.
 const MAX_FUNCTION: usize = 60;
 
 /// The most lines of a file.
 const MAX_FILE: usize = 400;
+
+/// The longest line, as rustfmt breaks code.
+const MAX_LINE: usize = 100;
 
 /// The name, the first line and the length in lines of each function. The code is
 /// formatted: the closing brace is indented as its `fn` is.
@@ -96,4 +99,22 @@ trait T {
         ("e", 12, 3),
     ];
     assert_eq!(functions(text), expected);
+}
+
+/// rustfmt leaves comments as they are. A row of a table cannot be broken.
+#[test]
+fn comments_end_where_code_ends() {
+    let mut violations = Vec::new();
+    for folder in ["src", "tests", "benches"] {
+        for source in sources_below(folder) {
+            let is_comment = |line: &&str| {
+                let comment = line.trim_start().trim_start_matches(['/', '!']);
+                line.trim_start().starts_with("//") && !comment.starts_with(" |")
+            };
+            let lines = source.text.lines().filter(is_comment);
+            let long = lines.filter(|line| line.chars().count() > MAX_LINE);
+            violations.extend(long.map(|line| format!("{folder}/{}: {line}", source.path)));
+        }
+    }
+    assert_no_violations(&violations);
 }

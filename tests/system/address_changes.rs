@@ -1,5 +1,6 @@
 //! Nodes on a machine whose address changes, as by DHCP, or holds on one link only, or with a relay
-//! on the same machine. The tests need network namespaces; where the system allows none, they test nothing.
+//! on the same machine. The tests need network namespaces; where the system allows none, they
+//! test nothing.
 
 use std::fs;
 use std::net::SocketAddr;

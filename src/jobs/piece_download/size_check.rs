@@ -9,8 +9,8 @@ use crate::jobs::job_context::JobContext;
 use crate::jobs::piece_download::source::SourceState;
 use crate::jobs::piece_download::{DownloadStep, PieceDownload};
 
-/// How long the nodes with one size may take to show that it is right. Then it is the turn of those with
-/// another size.
+/// How long the nodes with one size may take to show that it is right. Then it is the turn of
+/// those with another size.
 const CHECK_TIME: Duration = Duration::from_secs(10);
 
 impl PieceDownload {

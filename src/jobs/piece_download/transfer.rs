@@ -22,7 +22,8 @@ pub(super) struct Transfer {
 
 /// Where the bytes of a piece go as they come.
 pub(super) enum TransferPlace {
-    /// To their place in an output that is of no use before it is complete. One request at most of each piece writes there.
+    /// To their place in an output that is of no use before it is complete. One request at most
+    /// of each piece writes there.
     Output,
     /// Into memory, until the piece is checked.
     Memory(Vec<u8>),

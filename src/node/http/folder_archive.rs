@@ -104,8 +104,8 @@ impl FolderArchive {
         Some(file)
     }
 
-    /// Sends an entry, unless the file has vanished or is still being fetched. Returns how many of the bytes of a turn it
-    /// takes: all of them if the file stays open until it is sent.
+    /// Sends an entry, unless the file has vanished or is still being fetched. Returns how many
+    /// of the bytes of a turn it takes: all of them if the file stays open until it is sent.
     fn send_file<S: Share>(
         &self,
         share: &mut S,
