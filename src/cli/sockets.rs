@@ -1,7 +1,7 @@
 //! The sockets of the programs: where they listen, and from where they send.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::cli::{Exit, StartupError};
 use crate::logging::OPERATOR;
@@ -134,15 +134,23 @@ pub(super) fn local_addresses(relays: &[SocketAddr]) -> Vec<IpAddr> {
 }
 
 /// The addresses from which relays are asked; none: any address. A relay lists the source address
-/// of the node's requests, unless the node claims another one: so it must be one on which the node
-/// listens.
+/// of the node's requests, so it must be one on which the node listens. If the node claims another
+/// one, it may be any in a family in which the node does not listen.
 pub(super) fn source_addresses(listen: Vec<IpAddr>, claimed: ClaimedIp) -> Vec<IpAddr> {
+    let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
     // :: accepts IPv4 as well.
-    let listens_anywhere = listen.contains(&Ipv6Addr::UNSPECIFIED.into());
-    match claimed {
-        ClaimedIp::Source if !listens_anywhere => listen,
-        _ => Vec::new(),
+    if listen.contains(&any[1]) {
+        return Vec::new();
     }
+    let mut sources = listen;
+    if claimed != ClaimedIp::Source {
+        for ip in any {
+            if sources.iter().all(|s| s.is_ipv4() != ip.is_ipv4()) {
+                sources.push(ip);
+            }
+        }
+    }
+    sources
 }
 
 /// Whether the address is of IPv6, and means something on one link only.
