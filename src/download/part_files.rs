@@ -62,10 +62,12 @@ impl PartFiles {
         Ok(())
     }
 
-    /// Whether no other download has opened the files since.
+    /// Whether no other download has opened the files since. Without a state, the part tells.
     pub(super) fn is_ours(&self) -> io::Result<bool> {
         match self.target.open(&self.names.state, OFlags::RDONLY) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.target.has(&self.names.part, &self.part)
+            }
             state => Ok(part_state::writer(&state?)?.as_ref() == Some(&self.writer)),
         }
     }
@@ -224,6 +226,17 @@ mod tests {
         for index in 0..4 {
             file.record_piece(index).expect("recorded");
         }
+    }
+
+    /// Regression: another program was said to write the file.
+    #[test]
+    fn a_download_whose_state_is_removed_is_completed() {
+        let fixture = Fixture::new();
+        let mut file = fixture.open_part(&fixture.content).0;
+        write_all(&mut file, &fixture);
+        fs::remove_file(fixture.folder.path().join(".file.part.state")).expect("a file");
+        file.commit(&fixture.content).expect("completed");
+        assert_eq!(fixture.names(), ["file"]);
     }
 
     #[test]
