@@ -115,8 +115,8 @@ impl EndingSignals {
 pub(super) enum Patience {
     /// Each of them.
     None,
-    /// The second one, and later ones: until then, the disk may answer again and let transfers
-    /// go on.
+    /// The second one, and later ones, without counting SIGHUP: until then, the disk may answer
+    /// again and let transfers go on.
     UntilSecondSignal,
 }
 

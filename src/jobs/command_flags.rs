@@ -144,7 +144,7 @@ impl Flags {
 fn unknown_flag(word: &str, usage: &str) -> String {
     let flag = split_flag(word).0;
     match CLIENT_FLAGS.contains(&flag) {
-        true => format!("the prompt takes no {flag}: give it when you start peer-client; {usage}"),
+        true => format!("the prompt takes no {flag}: give it when the program starts; {usage}"),
         false => format!("unknown flag {word}; {usage}"),
     }
 }

@@ -103,10 +103,9 @@ impl RefusedFiles {
     pub(super) fn report(&mut self) {
         let example = self.example.take();
         let count = self.len();
-        if count <= self.reported {
+        if std::mem::replace(&mut self.reported, count) >= count {
             return;
         }
-        self.reported = count;
         if let Some((name, text)) = example {
             let (name, text) = (Escaped::text(&name), Escaped::text(&text));
             match count {

@@ -63,7 +63,7 @@ pub enum Action<R: Role> {
     File(ConnId, R::File, Range<u64>, Option<Box<FileRequest>>),
     /// Connect to an address; the new connection has this state.
     Dial(SocketAddr, R::Session),
-    /// Listen at these local addresses too, and connect to relays from them only.
+    /// See [`Output::use_addresses`].
     UseAddresses(Vec<IpAddr>),
     /// Stop the program gracefully, as SIGTERM does.
     StopGracefully,
@@ -206,8 +206,9 @@ impl<R: Role> Output<R> {
         self.push(Action::Dial(address, session));
     }
 
-    /// Listens at these local addresses too, with the port of the others, and connects to
-    /// relays from them only. Those that the machine no longer has are given up.
+    /// Listens at these local addresses too, with the port of the other listeners, and connects to
+    /// relays from them only, unless any address will do. Listeners at addresses that the machine
+    /// no longer has are closed.
     pub fn use_addresses(&mut self, ips: Vec<IpAddr>) {
         self.push(Action::UseAddresses(ips));
     }

@@ -140,6 +140,7 @@ impl LineEditor {
                 return TerminalEvent::EndOfInput;
             }
             let before = std::mem::take(&mut typed);
+            self.last_key.forget();
             let result = self.inner.readline_with_initial(prompt, (&before, ""));
             self.output.release_from_editor();
             match result {
@@ -244,6 +245,13 @@ struct LastKey {
     is_interrupt: AtomicBool,
     /// Ctrl-Z.
     is_suspend: AtomicBool,
+}
+
+impl LastKey {
+    fn forget(&self) {
+        self.is_interrupt.store(false, Ordering::Relaxed);
+        self.is_suspend.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Changes what keys do, and sees each key.

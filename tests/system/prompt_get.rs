@@ -305,7 +305,7 @@ fn flags_for_the_whole_prompt_are_given_at_its_start() {
         }
         let line = format!("get hello.txt {flag}");
         let output = run(client_command(relay.address(), &[]), line.as_bytes()).expect_code(2);
-        let why = format!("the prompt takes no {flag}: give it when you start peer-client; usage:");
+        let why = format!("the prompt takes no {flag}: give it when the program starts; usage:");
         assert!(output.stderr.contains(&why), "{}", output.stderr);
     }
 }

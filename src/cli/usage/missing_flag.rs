@@ -46,7 +46,9 @@ fn flag_that_needs<'a, P: Parser>(
         parse_words::<P>(line.collect(), hints).map_or_else(
             |error| {
                 error.kind() == ErrorKind::MissingRequiredArgument
-                    && !context(&error, ContextKind::InvalidArg).contains(missing)
+                    && !context(&error, ContextKind::InvalidArg)
+                        .split(", ")
+                        .any(|flag| flag == missing)
             },
             |_| true,
         )
