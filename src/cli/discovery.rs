@@ -18,6 +18,7 @@ use crate::logging::OPERATOR;
 use crate::protocol::NodeAddress;
 use crate::quantity::{integer, seconds};
 use crate::sandbox::Sandbox;
+use crate::terminal::node_text;
 use crate::tls::KeyId;
 
 const HEADING: &str = "Local network";
@@ -248,8 +249,7 @@ impl BrowseArgs {
 }
 
 fn node_source(node: NodeAddress) -> PeerSource {
-    let name = format!("{} port {}", node.ip(), node.port());
-    PeerSource::node(name, vec![node.into()])
+    PeerSource::node(node_text(node), vec![node.into()])
 }
 
 /// A server that was found, as a source of answers, and who it claims to be. One address of a

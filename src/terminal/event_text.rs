@@ -9,7 +9,7 @@ use crate::jobs::{Failure, Offer, PeerSource, Query, Selection, UserEvent, quote
 use crate::protocol::{FileName, NodeAddress};
 use crate::terminal::expansion_text::{self, did_you_mean};
 use crate::terminal::part_text::{self, percent};
-use crate::terminal::{fetched_text, repair_text, status_text};
+use crate::terminal::{fetched_text, node_text, repair_text, status_text};
 
 /// Nodes of the relay's list, and contents of a name, that are printed.
 const MAX_PRINTED: usize = 16;
@@ -332,8 +332,4 @@ fn escaped<'a>(name: &'a FileName<'_>) -> Escaped<'a> {
 /// A name as a word of a command.
 fn shell_word(text: &str) -> String {
     Escaped::text(&quoted(text)).to_string()
-}
-
-fn node_text(node: NodeAddress) -> String {
-    format!("{} port {}", node.ip(), node.port())
 }

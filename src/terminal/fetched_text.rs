@@ -7,6 +7,7 @@ use crate::counted::Counted;
 use crate::escaped::Escaped;
 use crate::jobs::UserEvent;
 use crate::protocol::FileName;
+use crate::terminal::node_text;
 
 /// None for other events.
 pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
@@ -34,7 +35,7 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
         ));
     }
     let from = match nodes {
-        1 => format!("{} port {}", node.ip(), node.port()),
+        1 => node_text(*node),
         nodes => Counted(*nodes as u64, "node").to_string(),
     };
     let fetched = fetched(name, *size, *resumed, *took);
