@@ -107,7 +107,16 @@ impl PartFile {
         };
         let (pieces, unchecked) = match part_state::load(&self.files.state, content, &change)? {
             LoadedState::OtherContent => return Err(refusal()),
-            LoadedState::Pieces { pieces, unchecked } if is_whole => (pieces, unchecked),
+            LoadedState::Pieces {
+                pieces,
+                unchecked,
+                length,
+            } if is_whole => {
+                let recorded = pieces.iter().chain(unchecked.iter());
+                let PartFiles { state, writer, .. } = &self.files;
+                part_state::resume(state, content, writer, recorded, length)?;
+                (pieces, unchecked)
+            }
             // The system has lost the state. A part of another length is another one.
             LoadedState::Unreadable if content.hash.is_none() || !is_whole => {
                 return Err(refusal());
@@ -116,11 +125,11 @@ impl PartFile {
             LoadedState::Pieces { .. } | LoadedState::Unreadable if content.hash.is_some() => {
                 let all: PieceSet = (0..self.layout.count() as u32).collect();
                 self.files.part.set_len(content.size)?;
+                self.create_state(content, all.iter())?;
                 (PieceSet::default(), all)
             }
             _ => return self.begin(content),
         };
-        self.create_state(content, pieces.iter().chain(unchecked.iter()))?;
         (self.pieces, self.unchecked) = (pieces.clone(), unchecked.clone());
         self.doubtful.clone_from(&unchecked);
         Ok(Opened::Part { pieces, unchecked })

@@ -13,16 +13,17 @@
 //!
 //! Each line ends with a checksum. A line that is damaged ends the file.
 //!
-//! `writer` is a random token of the download that writes the part. Where the file system does
-//! not pass locks on, two machines may write one part: the last one to open it has its token
-//! there.
+//! `writer` is a random token of a download that writes the part. Each one that opens the part
+//! adds its own. Where the file system does not pass locks on, two machines may write one part:
+//! it belongs to the last writer.
 //!
 //! `closed` tells the length of the part, and when it was last changed (ctime, mtime). As
 //! long as this is true, the pieces are right but for the `unchecked` ones, which were
 //! perhaps not on the disk yet. Otherwise somebody may have changed the part, or the
 //! system has lost some of it, and all pieces must be checked. So it is after SIGKILL, and
-//! with the state of an older version, because they have no such line. The next download
-//! writes the state anew.
+//! with the state of an older version, because they have no such line. Every other line that
+//! follows makes it void. The next download goes on where the right lines end, so that nothing
+//! is lost if it is killed, or finds the disk full, at its start.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -41,8 +42,14 @@ const CLOSED_AGE: Duration = Duration::from_secs(10);
 /// them recorded and unchecked.
 const MAX_LENGTH: u64 = 4 * 1024 * 1024;
 
-/// The first two lines are shorter.
-const MAX_HEAD_LENGTH: u64 = 512;
+/// A state that many downloads have added to is written anew when it is longer.
+const MAX_RESUMED_LENGTH: u64 = MAX_LENGTH / 2;
+
+/// In hexadecimal digits.
+const CHECKSUM_LENGTH: usize = 8;
+
+/// What follows the text of a line: a space, the checksum and LF.
+const LINE_END_LENGTH: usize = CHECKSUM_LENGTH + 2;
 
 /// What a state file says about a content.
 pub(super) enum LoadedState {
@@ -58,6 +65,8 @@ pub(super) enum LoadedState {
         pieces: PieceSet,
         /// The pieces that may be there.
         unchecked: PieceSet,
+        /// The length of the lines that are right.
+        length: u64,
     },
 }
 
@@ -69,27 +78,39 @@ pub(super) fn create(
     writer: &str,
     pieces: impl Iterator<Item = u32>,
 ) -> io::Result<()> {
-    let mut lines = line(&header(content)) + &line(&format!("writer {writer}"));
+    let mut lines = line(&header(content)) + &writer_line(writer);
     lines.extend(pieces.map(|index| line(&format!("piece {index}"))));
     file.set_len(0)?;
     file.write_all(lines.as_bytes())
 }
 
+/// Another download goes on with these pieces, where the right lines end.
+pub(super) fn resume(
+    file: &File,
+    content: &ContentInfo,
+    writer: &str,
+    pieces: impl Iterator<Item = u32>,
+    length: u64,
+) -> io::Result<()> {
+    if length > MAX_RESUMED_LENGTH {
+        return create(file, content, writer, pieces);
+    }
+    file.set_len(length)?;
+    append(file, &writer_line(writer))
+}
+
 /// The token of the download that has opened the part last.
 pub(super) fn writer(file: &File) -> io::Result<Option<String>> {
-    let mut bytes = Vec::new();
-    file.take(MAX_HEAD_LENGTH).read_to_end(&mut bytes)?;
-    let line = bytes.split_inclusive(|byte| *byte == b'\n').nth(1);
-    let text = line.and_then(checked);
-    Ok(text.and_then(|text| Some(text.strip_prefix("writer ")?.to_owned())))
+    let bytes = read(file)?;
+    let writers = right_lines(&bytes).filter_map(|line| line.strip_prefix("writer "));
+    Ok(writers.last().map(str::to_owned))
 }
 
 /// Reads the state from the start of the file. `change` is the last one of the part.
 pub(super) fn load(file: &File, content: &ContentInfo, change: &str) -> io::Result<LoadedState> {
-    let mut bytes = Vec::new();
-    file.take(MAX_LENGTH).read_to_end(&mut bytes)?;
-    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
-    let mut lines = lines.map_while(checked);
+    let bytes = read(file)?;
+    let mut length = 0;
+    let mut lines = right_lines(&bytes).inspect(|line| length += line.len() + LINE_END_LENGTH);
     let Some(first) = lines.next() else {
         return Ok(LoadedState::Unreadable);
     };
@@ -128,6 +149,7 @@ pub(super) fn load(file: &File, content: &ContentInfo, change: &str) -> io::Resu
             .filter(|index| !unchecked.contains(*index))
             .collect(),
         unchecked,
+        length: length as u64,
     })
 }
 
@@ -161,12 +183,22 @@ pub(super) fn last_change(file: &File) -> io::Result<String> {
     Ok(format!("{} {changed} {modified}", data.len()))
 }
 
+fn read(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_LENGTH).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 fn append(mut file: &File, lines: &str) -> io::Result<()> {
     file.write_all(lines.as_bytes())
 }
 
 fn line(text: &str) -> String {
     format!("{text} {}\n", checksum(text))
+}
+
+fn writer_line(writer: &str) -> String {
+    line(&format!("writer {writer}"))
 }
 
 /// Says which content the part belongs to. Only the same content has the same header; one
@@ -181,7 +213,13 @@ fn header(content: &ContentInfo) -> String {
 }
 
 fn checksum(text: &str) -> String {
-    blake3::hash(text.as_bytes()).to_hex()[..8].to_owned()
+    blake3::hash(text.as_bytes()).to_hex()[..CHECKSUM_LENGTH].to_owned()
+}
+
+/// The texts of the lines before the first one that is damaged.
+fn right_lines(bytes: &[u8]) -> impl Iterator<Item = &str> {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    lines.map_while(checked)
 }
 
 /// The text of a line whose checksum is right.
@@ -207,9 +245,9 @@ mod tests {
         let load = |change: &str| {
             (&file).rewind().expect("a file");
             match load(&file, &content, change).expect("a file") {
-                LoadedState::Pieces { pieces, unchecked } => {
-                    (pieces.iter().collect(), unchecked.iter().collect())
-                }
+                LoadedState::Pieces {
+                    pieces, unchecked, ..
+                } => (pieces.iter().collect(), unchecked.iter().collect()),
                 _ => (vec![], vec![]),
             }
         };

@@ -1,6 +1,7 @@
 //! Tests of what a download leaves behind, and of how the next one continues.
 
 use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -112,6 +113,32 @@ pub(super) fn part(pieces: &[u32], unchecked: &[u32]) -> Opened {
         pieces: pieces.iter().copied().collect(),
         unchecked: unchecked.iter().copied().collect(),
     }
+}
+
+/// Regression: the state was emptied before it was written anew. With a full disk, it was lost.
+#[test]
+fn a_download_that_goes_on_adds_to_the_state() {
+    let fixture = Fixture::new();
+    fixture.break_off(&[3, 1]);
+    let state = fs::read(fixture.state()).expect("a state");
+    let add = |bytes: &[u8]| {
+        let mut file = File::options().append(true).open(fixture.state());
+        let file = file.as_mut().expect("a state");
+        file.write_all(bytes).expect("written");
+    };
+    add(b"a line that was cut of");
+    let (file, opened) = fixture.open();
+    assert_eq!(opened, part(&[1, 3], &[]));
+    drop(file);
+    let resumed = fs::read(fixture.state()).expect("a state");
+    let added = resumed.strip_prefix(&state[..]).expect("the same lines");
+    assert!(added.starts_with(b"writer ") && added.ends_with(b"\n"));
+
+    // It does not grow for ever.
+    add(&added.repeat(2 * 1024 * 1024 / added.len() + 1));
+    assert_eq!(fixture.open().1, part(&[], &[1, 3]));
+    assert!(fs::metadata(fixture.state()).expect("a state").len() < 1000);
+    assert_eq!(fixture.open().1, part(&[], &[1, 3]));
 }
 
 #[test]
