@@ -72,7 +72,10 @@ impl fmt::Display for SourceAddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lost(ip) => write!(f, "this machine no longer has the address {ip}"),
-            Self::NotListening(ip) => write!(f, "this node does not listen on {ip}"),
+            Self::NotListening(ip) => write!(
+                f,
+                "this node does not listen on {ip}, the address that the relay would list"
+            ),
         }
     }
 }

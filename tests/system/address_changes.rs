@@ -254,7 +254,8 @@ fn a_node_does_not_register_in_a_family_in_which_it_cannot_listen() {
     let addresses = ["fd00::1", "fd00::9", "fd00::2"];
     let (node, other) = change_both_addresses(&machines, share.path(), addresses);
     let log = node.log_until(
-        "not registered: this node does not listen on fd00::9: nobody can reach the node there",
+        "not registered: this node does not listen on fd00::9, the address that the relay would \
+         list: nobody can reach the node there",
     );
     assert!(!log.contains("registered as fd00::9 "), "{log}");
     drop(other);
@@ -281,7 +282,7 @@ fn a_node_that_listens_in_one_family_does_not_register_in_the_other() {
             command
         })
     };
-    let reason = "not registered: this node does not listen on fd00::1: nobody can reach";
+    let reason = "not registered: this node does not listen on fd00::1, the address that";
     node(&["--listen", BEFORE]).log_until(reason);
     node(&["--listen", "0.0.0.0"]).log_until(reason);
     node(&["--listen", "::"]).log_until("registered as fd00::1 ");
