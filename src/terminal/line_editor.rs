@@ -89,7 +89,7 @@ impl LineEditor {
             .max_history_size(MAX_LINES)?
             // Like a shell: complete the common prefix, then list.
             .completion_type(CompletionType::List)
-            // Each pasted line is a command, as if it were typed.
+            // `KeyHandler` ignores the marks.
             .bracketed_paste(false)
             // No colours, but the highlighter draws the pending output.
             .color_mode(ColorMode::Forced)
@@ -268,6 +268,11 @@ impl ConditionalEventHandler for KeyHandler {
         context: &EventContext<'_>,
     ) -> Option<Cmd> {
         let key = event.get(0);
+        // Each pasted line is a command, as if it were typed. Some terminals mark the ends of a
+        // paste all the same, and between the marks the editor would read one line.
+        if let Some(KeyEvent(KeyCode::BracketedPasteStart | KeyCode::BracketedPasteEnd, _)) = key {
+            return Some(Cmd::Noop);
+        }
         // Ctrl-C ends the line like Enter: at its own interrupt, the editor forgets what was
         // pasted behind it. So does ctrl-Z: at its own stop, the editor goes on to use the
         // terminal in the background.

@@ -72,6 +72,28 @@ fn each_pasted_line_is_a_command() {
     assert_eq!(terminal.wait().1, 0);
 }
 
+/// A terminal marks the ends of a paste if a program that crashed has left it in that mode.
+#[test]
+fn each_line_of_a_paste_with_marks_is_a_command() {
+    let share = folder(&[("one", b"1\n"), ("two", b"2\n")]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let mut terminal = prompt(&relay);
+    terminal.expect("peerline> ");
+    // Terminals send a line end as Enter; some send it as it is.
+    terminal.keys("\x1b[200~one\rtwo\none\r\x1b[201~");
+    for content in ["\n1\r\n", "\n2\r\n", "\n1\r\n"] {
+        terminal.expect(content);
+    }
+    terminal.expect("peerline> ");
+    // The end mark enters nothing.
+    terminal.keys("\x1b[200~tw\x1b[201~");
+    terminal.keys("o\r");
+    terminal.expect("\n2\r\n");
+    terminal.at_prompt("quit");
+    assert_eq!(terminal.wait().1, 0);
+}
+
 /// Each row of a longer line is drawn again and again.
 #[test]
 fn a_pasted_line_that_is_too_long_is_cut_and_refused() {
