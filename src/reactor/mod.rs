@@ -39,6 +39,7 @@ mod memory;
 mod outbox;
 mod proof;
 mod readiness;
+mod record_counter;
 mod round;
 mod shutdown;
 mod sockets;

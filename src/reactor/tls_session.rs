@@ -5,9 +5,10 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use rustls::Connection as RustlsConnection;
+use rustls::{Connection as RustlsConnection, IoState};
 
 use crate::reactor::readiness::InputLeft;
+use crate::reactor::record_counter::RecordCounter;
 use crate::reactor::transport::Transport;
 use crate::session::proof_exchange::ProofExchange;
 use crate::tls::{ConnectionSecurity, TlsError};
@@ -31,6 +32,9 @@ pub(super) struct TlsSession {
     /// Received bytes that are not decrypted yet: mostly none.
     input: Vec<u8>,
     input_left: InputLeft,
+    records: RecordCounter,
+    /// See [`TlsSession::take_overhead`].
+    overhead: usize,
     /// Encrypted bytes; mostly none.
     output: Vec<u8>,
     /// The number of them that are sent.
@@ -53,6 +57,8 @@ impl TlsSession {
             connection,
             input: Vec::new(),
             input_left: InputLeft::Likely,
+            records: RecordCounter::default(),
+            overhead: 0,
             output: Vec::new(),
             sent: 0,
             is_handshaking: true,
@@ -82,6 +88,12 @@ impl TlsSession {
     /// What is left after the last read.
     pub(super) fn input_left(&self) -> InputLeft {
         self.input_left
+    }
+
+    /// Takes out the number of bytes that were received in complete records and are no content.
+    /// Each record has some, and one that changes keys has no others.
+    pub(super) fn take_overhead(&mut self) -> usize {
+        std::mem::take(&mut self.overhead)
     }
 
     /// The number of encrypted bytes that are not sent.
@@ -142,16 +154,7 @@ impl TlsSession {
     ) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() && !records.is_empty() {
-            if self.connection.read_tls(&mut records)? == 0 {
-                // The other side has finished; what follows means nothing.
-                records = &[];
-            }
-            let state = self.connection.process_new_packets();
-            self.take_records()?;
-            // The answers, or why the session fails. What is left is sent when it can be.
-            let sent = self.flush(transport, false);
-            let state = state.map_err(tls_error)?;
-            unless_full(sent)?;
+            let state = self.process(transport, &mut records)?;
             filled += match self.connection.reader().read(&mut buffer[filled..]) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
                 result => result?,
@@ -169,6 +172,30 @@ impl TlsSession {
             0 => self.connection.reader().read(buffer),
             _ => Ok(filled),
         }
+    }
+
+    /// Passes some of the records to the library.
+    fn process<F, T: Transport<F>>(
+        &mut self,
+        transport: &mut T,
+        records: &mut &[u8],
+    ) -> io::Result<IoState> {
+        let received = *records;
+        if self.connection.read_tls(records)? == 0 {
+            // The other side has finished; what follows means nothing.
+            *records = &[];
+        }
+        let complete = self
+            .records
+            .complete(&received[..received.len() - records.len()]);
+        let state = self.connection.process_new_packets();
+        self.take_records()?;
+        // The answers, or why the session fails. What is left is sent when it can be.
+        let sent = self.flush(transport, false);
+        let state = state.map_err(tls_error)?;
+        unless_full(sent)?;
+        self.overhead += complete.saturating_sub(state.plaintext_bytes_to_read());
+        Ok(state)
     }
 
     /// Goes on with the handshake of a client.
@@ -192,12 +219,7 @@ impl TlsSession {
             let input = std::mem::take(&mut self.input);
             let mut records = &input[..];
             while self.connection.is_handshaking() && !records.is_empty() {
-                self.connection.read_tls(&mut records)?;
-                let state = self.connection.process_new_packets();
-                self.take_records()?;
-                let sent = self.flush(transport, false);
-                state.map_err(tls_error)?;
-                unless_full(sent)?;
+                self.process(transport, &mut records)?;
             }
             self.input.extend_from_slice(records);
         }

@@ -29,6 +29,9 @@ const TURN_WORK: usize = 8;
 const READ_BYTES: usize = 64;
 /// Bytes flushed or read that count as much work as a short line.
 const MOVED_BYTES: usize = 4096;
+/// The same for bytes of TLS records that are no content: each record has at least 22 of them,
+/// and one that changes keys takes longer than a short line.
+const OVERHEAD_BYTES: usize = 16;
 
 /// A turn whose input is read and not handled yet.
 pub(super) struct PendingTurn {
@@ -114,10 +117,13 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 let start = read;
                 let end = start + self.most_to_read(slot, read_buffer.len() - start);
                 read += self.flush_and_read(slot, &mut read_buffer[start..end]);
-                let after = self.connections[slot].bytes_moved();
+                let conn = &mut self.connections[slot];
+                let after = conn.bytes_moved();
                 let moved = (after.0 - before.0) + (after.1 - before.1);
+                let overhead = conn.tls.as_mut().map_or(0, |tls| tls.take_overhead());
+                let work = moved as usize / MOVED_BYTES + overhead / OVERHEAD_BYTES;
                 // At once: a batch must not move much for each of many connections.
-                self.addresses.charge(group, moved as usize / MOVED_BYTES);
+                self.addresses.charge(group, work);
                 turns.push(PendingTurn {
                     slot,
                     is_first,
@@ -137,7 +143,12 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
             Origin::Outbound => room,
             Origin::Inbound => {
                 let work = self.addresses.work_left(conn.group, false);
-                room.min((work * READ_BYTES).max(MIN_READ))
+                let bytes = match conn.tls {
+                    None => READ_BYTES,
+                    // Perhaps no record has content.
+                    Some(_) => OVERHEAD_BYTES,
+                };
+                room.min((work * bytes).max(MIN_READ))
             }
         }
     }

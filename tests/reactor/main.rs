@@ -21,6 +21,7 @@ mod tls;
 mod tls_peer;
 #[path = "../shared/tls_session.rs"]
 mod tls_session;
+mod tls_work;
 mod world;
 
 use std::io::ErrorKind;

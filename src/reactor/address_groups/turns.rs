@@ -16,8 +16,8 @@ use std::collections::VecDeque;
 
 use crate::reactor::address_groups::{AddressGroup, AddressGroups, GroupId};
 
-/// The work of a round, in pieces of input, 4 KiB of output, or what the role counts beside. The
-/// addresses share it.
+/// The work of a round, in pieces of input, 4 KiB of output, what TLS costs beside its content, or
+/// what the role counts beside. The addresses share it.
 pub(in crate::reactor) const ROUND_WORK: usize = 1024;
 /// The least share of an address in a round in which it has a turn.
 const MIN_SHARE: usize = 32;
