@@ -20,7 +20,8 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{
     Behavior, Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, Event,
-    EventContext, EventHandler, ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, RepeatCount,
+    EventContext, EventHandler, ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, Movement,
+    RepeatCount,
 };
 use signal_hook::consts::SIGCONT;
 use signal_hook::low_level::pipe;
@@ -89,6 +90,8 @@ impl LineEditor {
             .max_history_size(MAX_LINES)?
             // Like a shell: complete the common prefix, then list.
             .completion_type(CompletionType::List)
+            // A long list stops after each page. A question before it would ignore ctrl-C.
+            .completion_prompt_limit(usize::MAX)
             // `KeyHandler` ignores the marks.
             .bracketed_paste(false)
             // No colours, but the highlighter draws the pending output.
@@ -99,15 +102,18 @@ impl LineEditor {
         for line in history.load() {
             inner.add_history_entry(line)?;
         }
+        let is_listing = Arc::default();
         inner.set_helper(Some(EditorHelper {
             output: output.clone(),
             completer,
             kind: Cell::new(PromptKind::Command),
             is_empty: Cell::new(true),
+            is_listing: Arc::clone(&is_listing),
         }));
         let last_key = Arc::default();
         let keys = Box::new(KeyHandler {
             last_key: Arc::clone(&last_key),
+            is_listing,
         });
         inner.bind_sequence(Event::Any, EventHandler::Conditional(keys));
         start_redraw_thread(&output, inner.create_external_printer()?)?;
@@ -257,6 +263,7 @@ impl LastKey {
 /// Changes what keys do, and sees each key.
 struct KeyHandler {
     last_key: Arc<LastKey>,
+    is_listing: Arc<AtomicBool>,
 }
 
 impl ConditionalEventHandler for KeyHandler {
@@ -268,6 +275,12 @@ impl ConditionalEventHandler for KeyHandler {
         context: &EventContext<'_>,
     ) -> Option<Cmd> {
         let key = event.get(0);
+        // At `--More--` the editor would ignore most keys, and show a line at ctrl-C. Here each
+        // key ends the list, as Backspace does, unless it shows more of it.
+        if self.is_listing.load(Ordering::Relaxed) {
+            let ends_list = !key.is_some_and(continues_list);
+            return ends_list.then_some(Cmd::Kill(Movement::BackwardChar(1)));
+        }
         // Each pasted line is a command, as if it were typed. Some terminals mark the ends of a
         // paste all the same, and between the marks the editor would read one line.
         if let Some(KeyEvent(KeyCode::BracketedPasteStart | KeyCode::BracketedPasteEnd, _)) = key {
@@ -294,6 +307,13 @@ impl ConditionalEventHandler for KeyHandler {
     }
 }
 
+/// Whether a key shows more of a list of candidates: the next page, or the next line.
+fn continues_list(key: &KeyEvent) -> bool {
+    let KeyEvent(code, modifiers) = key;
+    let is_known = matches!(code, KeyCode::Enter | KeyCode::Char(' ' | 'y' | 'Y'));
+    (is_known && modifiers.is_empty()) || *key == KeyEvent::ctrl('J')
+}
+
 /// The callbacks of the editor.
 struct EditorHelper {
     output: TerminalOutput,
@@ -302,6 +322,8 @@ struct EditorHelper {
     kind: Cell<PromptKind>,
     /// Whether the edited line is empty.
     is_empty: Cell<bool>,
+    /// Whether candidates are being listed. A key that comes meanwhile answers `--More--`.
+    is_listing: Arc<AtomicBool>,
 }
 
 impl Helper for EditorHelper {}
@@ -338,9 +360,16 @@ impl Hinter for EditorHelper {
 }
 
 /// Adds no colours. The editor calls it before it draws the prompt, with the cursor
-/// at the start of an empty line: there the pending output is inserted.
+/// at the start of an empty line: there the pending output is inserted. A list of candidates
+/// begins with the first of them, and ends when the prompt is drawn again.
 impl Highlighter for EditorHelper {
+    fn highlight_candidate<'c>(&self, candidate: &'c str, _: CompletionType) -> Cow<'c, str> {
+        self.is_listing.store(true, Ordering::Relaxed);
+        candidate.into()
+    }
+
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
+        self.is_listing.store(false, Ordering::Relaxed);
         let lines = self.output.take_pending_lines();
         if lines.is_empty() {
             prompt.into()

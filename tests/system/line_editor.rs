@@ -275,6 +275,40 @@ fn tab_completes_commands_and_names() {
 }
 
 #[test]
+fn ctrl_c_ends_a_long_list_of_candidates() {
+    let share = folder(&[("one", b"1\n")]);
+    let relay = relay(&[]);
+    let _node = node(&relay, share.path(), &[]);
+    let home = folder(&[]);
+    for number in 0..150 {
+        let name = format!("{number:03}{:x<50}", "");
+        fs::write(home.path().join(name), b"").expect("a file");
+    }
+    let mut terminal = prompt(&relay);
+    terminal.expect("peerline> ");
+    let line = format!("get one -o {}/", home.path().display());
+    terminal.keys(&line);
+    terminal.expect(&line);
+    for end in ["\x03", "\x04", "\x1a", "q"] {
+        terminal.keys("\t\t");
+        terminal.expect("\n--More--");
+        terminal.keys(" ");
+        terminal.expect("\n--More--");
+        // Enter shows a line.
+        terminal.keys("\r");
+        terminal.expect("\n--More--");
+        terminal.keys(end);
+        let shown = terminal.expect(&format!("peerline> {line}"));
+        assert!(!shown.contains("xxx"), "{end:?}: {shown}");
+    }
+    // A second ctrl-C discards the line.
+    terminal.keys("\x03one\r");
+    terminal.expect("\n1\r\n");
+    terminal.at_prompt("quit");
+    assert_eq!(terminal.wait().1, 0);
+}
+
+#[test]
 fn an_unresponsive_relay_does_not_block_completion() {
     let mut silent = Vec::new();
     let relay = FakeServer::new(move |mut connection| {
