@@ -7,6 +7,7 @@ use crate::reactor::connection::{Origin, Phase};
 use crate::reactor::outbox::MemoryUsage;
 use crate::reactor::readiness::EndOfInput;
 use crate::reactor::transport::Transport;
+use crate::reactor::turn::MOVED_BYTES;
 use crate::role::Role;
 
 /// The most bytes of input that a lingering connection discards.
@@ -58,8 +59,9 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
                 Ok(Some(length)) => {
                     discarded += length as u64;
                     if conn.tls.is_some() {
-                        // Records are no content.
+                        // Records are no content, but to read them is work.
                         conn.bytes_in -= length as u64;
+                        self.addresses.charge(conn.group, length / MOVED_BYTES);
                     }
                 }
             }

@@ -28,7 +28,7 @@ const TURN_WORK: usize = 8;
 /// Bytes that are read for each unit of work that may be done: as many as a short line has.
 const READ_BYTES: usize = 64;
 /// Bytes flushed or read that count as much work as a short line.
-const MOVED_BYTES: usize = 4096;
+pub(super) const MOVED_BYTES: usize = 4096;
 /// The same for bytes of TLS records that are no content: each record has at least 22 of them,
 /// and one that changes keys takes longer than a short line.
 const OVERHEAD_BYTES: usize = 16;

@@ -17,7 +17,7 @@ const KEY_UPDATES: usize = 31;
 const MAX_READ: usize = 48 * 1024;
 
 /// Lets the peer send records of one byte, with changes of keys between them.
-fn send_records(peer: &mut Peer, key_updates: usize) -> usize {
+fn send_records(peer: &mut Peer, key_updates: usize) {
     let mut bytes = Vec::new();
     for record in 1..=RECORDS {
         match record % (key_updates + 1) {
@@ -30,29 +30,35 @@ fn send_records(peer: &mut Peer, key_updates: usize) -> usize {
         bytes.extend(peer.output());
     }
     peer.wire.borrow_mut().deliver(&bytes, Tail::Open);
-    bytes.len()
 }
 
-/// Sends such records on all connections of these peers: little is read before a request of
-/// another address is answered, and in each round.
-fn check_share(world: &mut World, peers: &mut [Peer], key_updates: usize) {
-    let sent = peers.iter_mut().map(|peer| send_records(peer, key_updates));
-    let sent: usize = sent.sum();
+/// At most so many bytes are read of what these peers have sent before a request of another address
+/// is answered, and in each round.
+fn check_share(world: &mut World, peers: &[Peer], max_read: usize) {
     let wires: Vec<SharedWire> = peers.iter().map(|peer| peer.wire.clone()).collect();
     let unread = || -> usize { wires.iter().map(|wire| wire.borrow().unread()).sum() };
+    let sent = unread();
     let other = world.accept_from([127, 0, 0, 3], 999);
     other.borrow_mut().deliver(b"text\n", Tail::Open);
     while world.events(999).is_empty() {
         world.step();
     }
     let read = sent - unread();
-    assert!(read <= MAX_READ, "{read} bytes before");
+    assert!(read <= max_read, "{read} bytes before");
     while unread() > 0 {
         let before = unread();
         world.step();
         let read = before - unread();
-        assert!(read <= MAX_READ, "{read} bytes in a round");
+        assert!(read <= max_read, "{read} bytes in a round");
     }
+}
+
+/// The same for such records.
+fn check_records(world: &mut World, peers: &mut [Peer], key_updates: usize) {
+    for peer in &mut *peers {
+        send_records(peer, key_updates);
+    }
+    check_share(world, peers, MAX_READ);
 }
 
 /// Clients of the loop at one address.
@@ -78,14 +84,14 @@ fn world() -> World {
 fn records_of_one_byte_share_a_round() {
     let mut world = world();
     let mut clients = accept(&mut world);
-    check_share(&mut world, &mut clients, 0);
+    check_records(&mut world, &mut clients, 0);
 }
 
 #[test]
 fn changes_of_keys_share_a_round() {
     let mut world = world();
     let mut clients = accept(&mut world);
-    check_share(&mut world, &mut clients, KEY_UPDATES);
+    check_records(&mut world, &mut clients, KEY_UPDATES);
     let first = &mut clients[0];
     first.write(b"\n");
     first.exchange(&mut world, 10_000);
@@ -108,7 +114,7 @@ fn records_of_servers_share_a_round() {
             server
         };
         let mut servers: Vec<Peer> = (1..=BUSY).map(connect).collect();
-        check_share(&mut world, &mut servers, key_updates);
+        check_records(&mut world, &mut servers, key_updates);
     }
 }
 
@@ -125,4 +131,23 @@ fn a_part_of_a_record_that_is_full_of_content_costs_no_share() {
     world.step();
     let is_read = |client: &Peer| client.wire.borrow().unread() == 0;
     assert!(clients.iter().all(is_read));
+}
+
+#[test]
+fn what_is_discarded_after_the_end_of_our_side_shares_a_round() {
+    const LENGTH: usize = 500_000;
+    /// A round, and the turn that goes beyond it.
+    const MAX_DISCARDED: usize = 6 << 20;
+    let mut world = world();
+    let mut clients = accept(&mut world);
+    for client in &mut clients {
+        client.write(b"quit\n");
+        client.exchange(&mut world, 10_000);
+        assert!(client.is_ended);
+    }
+    for client in &clients {
+        let mut wire = client.wire.borrow_mut();
+        wire.deliver(&[b'x'; LENGTH], Tail::Open);
+    }
+    check_share(&mut world, &clients, MAX_DISCARDED);
 }
