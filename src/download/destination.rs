@@ -10,9 +10,10 @@ use std::path::PathBuf;
 use crate::download::Printer;
 use crate::download::existing_file::ExistingFile;
 use crate::download::file_writer::{CompleteFile, FileWriter};
-use crate::download::output_file::{OutputFile, SaveOptions};
+use crate::download::output_file::{OutputFile, SaveOptions, SaveRules};
 use crate::download::parent_folder::ParentFolders;
-use crate::download::target::{Target, escaped};
+use crate::download::path::escaped;
+use crate::download::target::Target;
 use crate::jobs::{
     ContentInfo, JobId, Opened, PartialContent, PieceSet, StoreError, StoreErrorKind, StoredPart,
 };
@@ -27,9 +28,9 @@ pub enum Destination {
         /// The file or folder.
         target: Target,
         /// What may become of existing files.
-        options: SaveOptions,
+        rules: SaveRules,
         /// The folders of files below `target`.
-        parents: ParentFolders,
+        parents: Box<ParentFolders>,
         /// The files that are being written.
         open: BTreeMap<JobId, OutputFile>,
         /// The files that are compared with a content.
@@ -50,8 +51,8 @@ impl Destination {
     pub fn save(target: Target, options: SaveOptions) -> Self {
         Self::Save {
             target,
-            options,
-            parents: ParentFolders::default(),
+            rules: options.into(),
+            parents: Box::default(),
             open: BTreeMap::new(),
             compared: BTreeMap::new(),
             different: BTreeMap::new(),
@@ -107,7 +108,7 @@ impl Destination {
             }
             Self::Save {
                 target,
-                options,
+                rules,
                 parents,
                 open,
                 different,
@@ -115,7 +116,7 @@ impl Destination {
                 ..
             } => {
                 let is_absent = absent.remove(&job);
-                let opened = target.open(parents, name, content, *options, is_absent);
+                let opened = target.open(parents, name, content, rules, is_absent);
                 let (file, opened) = opened?;
                 different.remove(&job);
                 open.insert(job, file);

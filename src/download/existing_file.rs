@@ -19,7 +19,7 @@ const SLICE: u64 = 1024 * 1024;
 
 /// A file whose hash is being computed.
 pub struct ExistingFile {
-    file: File,
+    pub(super) file: File,
     /// See [`last_change`].
     pub(super) last_change: String,
     hasher: Box<blake3::Hasher>,

@@ -1,7 +1,6 @@
 //! A file that receives content: a regular file that gets its name when it is complete,
 //! or a device that is written directly.
 
-use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -14,10 +13,12 @@ use rustix::io::Errno;
 
 use crate::download::parent_folder::ParentFolders;
 use crate::download::part_file::PartFile;
+use crate::download::path::folder_of;
 use crate::download::repair_error::RepairError;
 use crate::download::repair_file::{RepairFile, check_length};
 use crate::download::save_error::SaveError;
 use crate::download::save_folder::SaveFolder;
+use crate::download::saved_files::SavedFiles;
 use crate::download::small_file::SmallFile;
 use crate::download::stored_bytes::StoredBytes;
 use crate::download::target_file::TargetFile;
@@ -35,6 +36,34 @@ pub struct SaveOptions {
     pub replace: bool,
     /// What an earlier download has left is deleted.
     pub restart: bool,
+}
+
+/// The same for all files of a command.
+#[derive(Clone, Default, Debug)]
+pub struct SaveRules {
+    /// Existing files may be replaced, except for these.
+    pub(super) replace: Option<Arc<SavedFiles>>,
+    restart: bool,
+}
+
+impl From<SaveOptions> for SaveRules {
+    fn from(options: SaveOptions) -> Self {
+        Self {
+            replace: options.replace.then(Arc::default),
+            restart: options.restart,
+        }
+    }
+}
+
+impl SaveRules {
+    /// This file at `path` is up to date, and is not to be replaced under another path. Returns
+    /// false if another file is there by now.
+    pub(super) fn keep_existing(&self, file: &File, path: &Path) -> bool {
+        match &self.replace {
+            Some(saved) => saved.lock().add_existing(file, path).unwrap_or(false),
+            None => true,
+        }
+    }
 }
 
 /// A file that is being written.
@@ -62,7 +91,7 @@ impl OutputFile {
     pub(super) fn open(
         path: &Path,
         content: &ContentInfo,
-        options: SaveOptions,
+        rules: &SaveRules,
     ) -> Result<(Self, Opened), SaveError> {
         let mut components = path.as_os_str().as_bytes().rsplit(|byte| *byte == b'/');
         if let Some(b"" | b"." | b"..") = components.next() {
@@ -77,14 +106,13 @@ impl OutputFile {
             }
             // No file is the usual case; other errors come again below.
             Ok(_) | Err(_) => {
-                if !options.replace && path.is_symlink() {
+                if rules.replace.is_none() && path.is_symlink() {
                     return Err(Errno::EXIST.into());
                 }
                 let path = follow_links(path)?;
-                let name = path.file_name().ok_or(Errno::ISDIR)?;
                 let folder = OwnedFd::from(File::open(folder_of(&path))?);
                 let folder = Arc::new(SaveFolder::from(folder));
-                OpenOutput::open(folder, name, content, options, false)?
+                OpenOutput::open(folder, &path, content, rules, false)?
             }
         };
         let path = path.to_owned();
@@ -125,16 +153,15 @@ impl OutputFile {
         folder: &Path,
         name: &FileName<'_>,
         content: &ContentInfo,
-        options: SaveOptions,
+        rules: &SaveRules,
         is_absent: bool,
     ) -> Result<(Self, Opened), SaveError> {
         if name.is_part_file() {
             return Err(SaveError::PartFile);
         }
-        let (parent, leaf) = parents.create(folder, name)?;
-        let (output, opened) =
-            OpenOutput::open(parent, OsStr::new(leaf), content, options, is_absent)?;
+        let (parent, _) = parents.create(folder, name)?;
         let path = folder.join(name.as_str());
+        let (output, opened) = OpenOutput::open(parent, &path, content, rules, is_absent)?;
         Ok((Self { path, output }, opened))
     }
 
@@ -250,16 +277,19 @@ impl OutputFile {
 }
 
 impl OpenOutput {
+    /// Opens the last part of `path` in its folder.
     fn open(
         folder: Arc<SaveFolder>,
-        name: &OsStr,
+        path: &Path,
         content: &ContentInfo,
-        options: SaveOptions,
+        rules: &SaveRules,
         is_absent: bool,
     ) -> Result<(Self, Opened), SaveError> {
-        let (target, protected) = match is_absent && !options.replace {
+        let replace = rules.replace.as_ref();
+        let name = path.file_name().ok_or(Errno::ISDIR)?;
+        let (target, protected) = match is_absent && replace.is_none() {
             true => (TargetFile::absent(folder, name), None),
-            false => TargetFile::new(folder, name, options.replace)?,
+            false => TargetFile::new(folder, name, replace.map(|saved| (saved, path)))?,
         };
         if protected.is_some() {
             return Err(Errno::EXIST.into());
@@ -268,7 +298,7 @@ impl OpenOutput {
             let file = SmallFile::new(target, content.size);
             return Ok((Self::Small(file), Opened::Empty));
         }
-        let (file, opened) = PartFile::open(target, content, options.restart)?;
+        let (file, opened) = PartFile::open(target, content, rules.restart)?;
         Ok((Self::Part(file.into()), opened))
     }
 }
@@ -283,13 +313,6 @@ fn follow_links(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(Errno::LOOP.into())
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        Some(_) | None => Path::new("."),
-    }
 }
 
 /// Whether `path` is a link such as /dev/stdout.

@@ -165,7 +165,7 @@ mod tests {
             replace: path.exists(),
             restart: true,
         };
-        let opened = OutputFile::open(path, &content, options);
+        let opened = OutputFile::open(path, &content, &options.into());
         let (mut file, _) = opened.expect("it can be opened");
         file.commit(&content).expect("committed");
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use crate::download::output_file::{OutputFile, SaveOptions};
+use crate::download::output_file::{OutputFile, SaveOptions, SaveRules};
 use crate::download::part_file::PartFile;
 use crate::download::save_error::SaveError;
 use crate::download::save_folder::SaveFolder;
@@ -48,7 +48,7 @@ impl Fixture {
     }
 
     pub(super) fn try_open(&self, options: SaveOptions) -> Result<(OutputFile, Opened), SaveError> {
-        OutputFile::open(&self.path, &self.content, options)
+        OutputFile::open(&self.path, &self.content, &options.into())
     }
 
     pub(super) fn open(&self) -> (OutputFile, Opened) {
@@ -283,7 +283,7 @@ fn a_saved_file_has_the_time_and_the_execute_permission_of_its_source() {
             // The node tells time and permission while the content is on its way.
             let mut content = fixture.content.clone();
             (content.mtime, content.is_executable) = (None, false);
-            let opened = OutputFile::open(&fixture.path, &content, SaveOptions::default());
+            let opened = OutputFile::open(&fixture.path, &content, &SaveRules::default());
             let (mut file, _) = opened.expect("it can be opened");
             file.write_at(0, &fixture.bytes).expect("written");
             file.record_piece(0).expect("recorded");

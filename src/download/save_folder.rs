@@ -146,6 +146,8 @@ mod tests {
                 ..folder(root.path(), lacks_unnamed)
             });
             for size in [5, PieceLayout::MIN_PIECE_SIZE + 1] {
+                let saved = Arc::default();
+                let replace = replace.then_some((&saved, Path::new(name)));
                 let target = TargetFile::new(Arc::clone(&folder), OsStr::new(name), replace);
                 let (target, content) = (target.expect("opened").0, ContentInfo::new(size, None));
                 // Something is missing, as after a failed write.

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use crate::download::output_file::{OutputFile, SaveOptions};
+use crate::download::output_file::{OutputFile, SaveRules};
 use crate::download::parent_folder::ParentFolders;
+use crate::download::path::escaped;
 use crate::download::save_error::SaveError;
 use crate::download::shell_command::AdvisedCommands;
-use crate::escaped::Escaped;
 use crate::jobs::{ContentInfo, Opened, StoreError, StoreErrorKind};
 use crate::protocol::FileName;
 use crate::system_error::Reason;
@@ -83,12 +83,12 @@ impl Target {
         parents: &mut ParentFolders,
         name: &FileName<'_>,
         content: &ContentInfo,
-        options: SaveOptions,
+        rules: &SaveRules,
         is_absent: bool,
     ) -> Result<(OutputFile, Opened), StoreError> {
         match self {
             Self::File(path) => {
-                OutputFile::open(path, content, options).map_err(|error| self.error(path, &error))
+                OutputFile::open(path, content, rules).map_err(|error| self.error(path, &error))
             }
             Self::Repair(..) | Self::RepairBelow(..) => {
                 let path = self.path(name);
@@ -97,7 +97,7 @@ impl Target {
                     .map_err(|error| self.error(&path, &error))
             }
             Self::Folder(folder) | Self::Share(folder) => {
-                OutputFile::open_below(parents, folder, name, content, options, is_absent)
+                OutputFile::open_below(parents, folder, name, content, rules, is_absent)
                     .map_err(|error| self.error(&folder.join(name.as_str()), &error))
             }
         }
@@ -201,10 +201,6 @@ fn kind(error: &SaveError) -> StoreErrorKind {
         },
         _ => StoreErrorKind::Other,
     }
-}
-
-pub(super) fn escaped(path: &Path) -> String {
-    Escaped(path.as_os_str().as_encoded_bytes()).to_string()
 }
 
 #[cfg(test)]

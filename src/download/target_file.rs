@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{MetadataExt, fchown};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -16,6 +17,7 @@ use rustix::io::Errno;
 
 use crate::download::permissions;
 use crate::download::save_folder::SaveFolder;
+use crate::download::saved_files::SavedFiles;
 use crate::jobs::ContentInfo;
 use crate::logging::OPERATOR;
 use crate::system_error::Reason;
@@ -31,31 +33,36 @@ const PRIVATE: Mode = Mode::from_raw_mode(0o600);
 pub(super) struct TargetFile {
     folder: Arc<SaveFolder>,
     pub(super) name: OsString,
-    /// Whether a regular file of this name may be replaced. Its owner and permissions are
-    /// kept.
-    replace: bool,
+    /// If a regular file of this name may be replaced: those that may not, and the path of the
+    /// target. The owner and the permissions of the replaced file are kept.
+    replace: Option<(Arc<SavedFiles>, Box<Path>)>,
     /// Whether there is such a file.
     has_existing: bool,
 }
 
 impl TargetFile {
-    /// Looks for an existing file, and returns it if it may not be replaced.
+    /// Looks for an existing file, and returns it if it may not be replaced. With `replace`,
+    /// it may be, unless it is one of these files; the path is that of the target.
     ///
     /// # Errors
-    /// Something else than a regular file has the name, or an error of the system.
+    /// Something else than a regular file has the name, or one of these files, or an error of
+    /// the system.
     pub(super) fn new(
         folder: Arc<SaveFolder>,
         name: &OsStr,
-        replace: bool,
+        replace: Option<(&Arc<SavedFiles>, &Path)>,
     ) -> io::Result<(Self, Option<File>)> {
-        let existing = regular_file(&folder, name)?.is_some();
+        let existing = regular_file(&folder, name)?;
+        if let (Some((saved, path)), Some(existing)) = (replace, &existing) {
+            saved.lock().check(&folder, existing, path)?;
+        }
         let target = Self {
             folder,
             name: name.to_owned(),
-            replace,
-            has_existing: existing,
+            replace: replace.map(|(saved, path)| (Arc::clone(saved), path.into())),
+            has_existing: existing.is_some(),
         };
-        let protected = match existing && !replace {
+        let protected = match target.has_existing && replace.is_none() {
             true => Some(target.open(name, OFlags::RDONLY)?),
             false => None,
         };
@@ -68,7 +75,7 @@ impl TargetFile {
         Self {
             folder,
             name: name.to_owned(),
-            replace: false,
+            replace: None,
             has_existing: false,
         }
     }
@@ -77,8 +84,8 @@ impl TargetFile {
     /// never replaces another file.
     pub(super) fn create_unnamed(&self) -> Option<File> {
         match self.replace {
-            true => None,
-            false => self.folder.create_unnamed(NEW_FILE),
+            Some(_) => None,
+            None => self.folder.create_unnamed(NEW_FILE),
         }
     }
 
@@ -142,8 +149,9 @@ impl TargetFile {
     /// source, and the name of the target. [`TargetFile::check_close`] comes first.
     ///
     /// # Errors
-    /// `AlreadyExists` if the name was taken meanwhile, or an error of the system. Another
-    /// program has moved, replaced or deleted the file `from`, or has changed its length.
+    /// `AlreadyExists` if the name was taken meanwhile, or an error of the system. The existing
+    /// file may not be replaced. Another program has moved, replaced or deleted the file `from`,
+    /// or has changed its length.
     pub(super) fn install(
         &self,
         file: &File,
@@ -158,23 +166,26 @@ impl TargetFile {
             let text = "another program has changed the length of its unfinished file";
             return Err(io::Error::other(text));
         }
-        self.set_attributes(file, content)?;
         let (folder, name) = (&self.folder, &self.name);
-        let renamed = match self.replace {
-            true => Err(Errno::NOSYS),
-            false => renameat_with(folder, from, folder, name, RenameFlags::NOREPLACE),
-        };
-        match renamed {
-            // Some file systems have no NOREPLACE.
-            Err(Errno::INVAL | Errno::NOSYS) => {
-                if regular_file(folder, name)?.is_some() && !self.replace {
-                    return Err(Errno::EXIST.into());
-                }
-                renameat(folder, from, folder, name)?;
+        if let Some((saved, path)) = &self.replace {
+            // Another thread may install a file meanwhile.
+            let mut saved = saved.lock();
+            if let Some(existing) = regular_file(folder, name)? {
+                saved.check(folder, &existing, path)?;
             }
-            result => result?,
+            self.set_attributes(file, content)?;
+            renameat(folder, from, folder, name)?;
+            return saved.add(file, path);
         }
-        Ok(())
+        self.set_attributes(file, content)?;
+        match renameat_with(folder, from, folder, name, RenameFlags::NOREPLACE) {
+            // Some file systems have no NOREPLACE.
+            Err(Errno::INVAL | Errno::NOSYS) => match regular_file(folder, name)? {
+                Some(_) => Err(Errno::EXIST.into()),
+                None => Ok(renameat(folder, from, folder, name)?),
+            },
+            result => Ok(result?),
+        }
     }
 
     fn set_attributes(&self, file: &File, content: &ContentInfo) -> io::Result<()> {

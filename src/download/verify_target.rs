@@ -2,8 +2,9 @@
 
 use std::path::{Component, Path};
 
+use crate::download::path::escaped;
 use crate::download::shell_command::{AdvisedCommands, path_word};
-use crate::download::target::{Target, escaped};
+use crate::download::target::Target;
 use crate::jobs::{FilePattern, VerifyCommand};
 use crate::protocol::FileName;
 

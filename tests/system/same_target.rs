@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
+use rustix::process::geteuid;
+
+use crate::hashes;
 use crate::support::fake_server::{FakeConnection, FakeServer};
 use crate::support::piece_node::{Fault, PieceNode};
+use crate::support::relay_index::wait_for_hash;
 use crate::support::{
     RunningProgram, Server, ask, client_command, eventually, folder, noise, relay, run,
 };
@@ -90,5 +94,79 @@ fn a_large_file_with_the_wanted_content_is_up_to_date() {
         assert_eq!(get.wait(), Some(code));
         assert_eq!(saved(".file.part").exists(), !is_same);
         assert_eq!(saved(".file.part.state").exists(), !is_same);
+    }
+}
+
+/// The command in a namespace in which the folder `y` of `home` is the folder `x`. None where
+/// the system does not allow that.
+fn with_one_folder_twice(command: &Command, home: &Path) -> Option<Command> {
+    let mut unshare = Command::new("unshare");
+    if !geteuid().is_root() {
+        unshare.arg("--map-root-user");
+    }
+    let script = "mount --bind x y || exit 77; exec \"$@\"";
+    unshare.args(["--mount", "sh", "-c", script, "sh"]);
+    unshare.current_dir(home);
+    let is_possible = Command::new(unshare.get_program())
+        .args(unshare.get_args())
+        .arg("true")
+        .current_dir(home)
+        .status()
+        .is_ok_and(|status| status.success());
+    if !is_possible {
+        eprintln!("not tested: the system mounts no folder twice");
+        return None;
+    }
+    unshare.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        unshare.env(name, value.unwrap_or_default());
+    }
+    Some(unshare)
+}
+
+/// Regression: the content of one name was left, and all were said to be fetched.
+#[test]
+fn of_two_names_for_one_file_force_saves_one_and_refuses_the_other() {
+    let large = [noise(3_000_000, 1), noise(3_000_000, 2)];
+    let share = folder(&[
+        ("x/small", b"one"),
+        ("y/small", b"other"),
+        ("x/large", &large[0]),
+        ("y/large", &large[1]),
+    ]);
+    let relay = relay(&[]);
+    let _node = hashes::node(&relay, share.path(), &["--no-hash-cache"]);
+    for name in ["x/small", "y/small", "x/large", "y/large"] {
+        let content = fs::read(share.path().join(name)).expect("a file");
+        wait_for_hash(&relay, name, &content, 1);
+    }
+    for name in ["small", "large"] {
+        let home = folder(&[]);
+        for name in ["x", "y"] {
+            fs::create_dir(home.path().join(name)).expect("a folder");
+        }
+        let [x, y] = ["x", "y"].map(|folder| format!("{folder}/{name}"));
+        let args = ["get", &x, &y, "-d.", "--force", "--max-downloads=1"];
+        let command = client_command(relay.address(), &args);
+        // The second time, the first file is up to date.
+        for _ in 0..2 {
+            let Some(get) = with_one_folder_twice(&command, home.path()) else {
+                return;
+            };
+            let output = run(get, b"").expect_code(6);
+            let text = &output.stderr;
+            let reason = format!("./{y}: it is the same file as ./{x}, which is complete");
+            assert!(text.contains(&reason), "{text}");
+            let saved = fs::read(home.path().join(&x)).expect("a file");
+            assert!(saved == fs::read(share.path().join(&x)).expect("a file"));
+            assert!(!home.path().join(format!("x/.{name}.part")).exists());
+        }
+        // Each command may replace the file.
+        let args = ["get", &y, "-d.", "--force"];
+        let command = client_command(relay.address(), &args);
+        let get = with_one_folder_twice(&command, home.path()).expect("as before");
+        run(get, b"").expect_code(0);
+        let saved = fs::read(home.path().join(&x)).expect("a file");
+        assert!(saved == fs::read(share.path().join(&y)).expect("a file"));
     }
 }

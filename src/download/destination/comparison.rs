@@ -26,7 +26,7 @@ impl Destination {
         let (
             Self::Save {
                 target,
-                options,
+                rules,
                 parents,
                 compared,
                 different,
@@ -58,22 +58,23 @@ impl Destination {
             return Ok(StoredContent::Other);
         }
         match file.compare(hash) {
-            Err(error) if !options.replace => Err(unreadable(target, name, error)),
+            Err(error) if rules.replace.is_none() => Err(unreadable(target, name, error)),
             Ok(StoredContent::Unfinished) => {
                 compared.insert(job, file);
                 Ok(StoredContent::Unfinished)
             }
             // A content of one piece.
-            Ok(StoredContent::Other) if target.repairs() => {
-                let error = RepairError::Different(name.clone().into_owned()).into();
-                Err(target.error(&target.path(name), &error))
-            }
+            Ok(StoredContent::Other) if target.repairs() => Err(different_file(target, name)),
             // A file that cannot be read will be replaced.
             Ok(StoredContent::Other) | Err(_) => {
                 different.insert(job, known);
                 Ok(StoredContent::Other)
             }
-            Ok(StoredContent::Same) => Ok(StoredContent::Same),
+            // It may have been replaced meanwhile.
+            Ok(StoredContent::Same) => match rules.keep_existing(&file.file, &target.path(name)) {
+                true => Ok(StoredContent::Same),
+                false => Ok(StoredContent::Other),
+            },
         }
     }
 
@@ -119,6 +120,11 @@ impl Destination {
         };
         compared_slice.map_err(|error| unreadable(target, name, error))
     }
+}
+
+fn different_file(target: &Target, name: &FileName<'_>) -> StoreError {
+    let error = RepairError::Different(name.clone().into_owned());
+    target.error(&target.path(name), &error.into())
 }
 
 fn unreadable(target: &Target, name: &FileName<'_>, error: io::Error) -> StoreError {
