@@ -151,6 +151,35 @@ fn a_log_file_that_was_moved_away_is_created_again() {
     assert!(!contains(&moved, "node 127.0.0.1 10 "));
 }
 
+/// A folder of the same name stands for a folder in which `--user` may make no file: the tests
+/// may run as root.
+#[test]
+fn a_log_file_that_cannot_be_reopened_is_reported_once_on_stderr() {
+    let folder = folder(&[]);
+    let (path, moved) = (folder.path().join("log"), folder.path().join("log.1"));
+    let mut relay = relay(&["--log-file", path.to_str().expect("text")]);
+    let registers = |port: u16| ask(relay.address(), format!("REGISTER * {port}\n").as_bytes());
+    let has = |path, text: &str| fs::read_to_string(path).is_ok_and(|log| log.contains(text));
+    registers(9);
+    eventually("the first line", || has(&path, " 9 registered"));
+    fs::rename(&path, &moved).expect("a new name");
+    fs::create_dir(&path).expect("a free name");
+    registers(10);
+    eventually("the old file", || has(&moved, " 10 registered"));
+    registers(11);
+    eventually("the old file again", || has(&moved, " 11 registered"));
+    let text = format!(
+        "cannot reopen the log file {}: Is a directory",
+        path.display()
+    );
+    relay.log_until(&text);
+    fs::remove_dir(&path).expect("it is empty");
+    registers(12);
+    eventually("a new file", || has(&path, " 12 registered"));
+    assert_eq!(relay.stop(), Some(0));
+    assert_eq!(count(&relay.log(), &text), 1, "{}", relay.log());
+}
+
 #[test]
 fn a_full_log_file_is_reported_once_on_stderr() {
     let mut relay = relay(&["--log-file", "/dev/full"]);
