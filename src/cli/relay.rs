@@ -175,9 +175,10 @@ impl DirectoryArgs {
     fn directory_bytes(&self) -> Option<u64> {
         let nodes = (self.max_nodes as u64).checked_mul(BYTES_PER_NODE + BYTES_PER_KEY)?;
         let files = self.max_shared_in_all.checked_mul(BYTES_PER_FILE)?;
-        nodes
-            .checked_add(files)?
-            .checked_add(self.max_shared_bytes_in_all)
+        // Blocks of names have unused room: less than an eighth.
+        let names = self.max_shared_bytes_in_all;
+        let names = names.checked_add(names / 8)?;
+        nodes.checked_add(files)?.checked_add(names)
     }
 }
 

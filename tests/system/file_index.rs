@@ -285,6 +285,36 @@ fn memory_of_names_with_many_contents_stays_within_the_figure_in_the_log() {
     assert!(growth < most, "{growth} bytes, {most} at most");
 }
 
+/// Regression: a name with many holders kept the room for them, and a node that for its files.
+#[test]
+fn memory_of_withdrawn_contents_stays_within_the_figure_in_the_log() {
+    const NODES: usize = 200;
+    const KEPT: usize = 20;
+    let (relay, most) = relay_with_memory_figure();
+    let before = relay.resident();
+    for round in 0..6 {
+        let files = |verb: &str| {
+            let lines = (0..100).map(|file| format!("{verb} {round}/{file}\n"));
+            lines.collect::<String>()
+        };
+        for node in 1..=NODES {
+            let shares = files(&format!("SHARE {node} -"));
+            let replies = ask(
+                relay.address(),
+                format!("REGISTER * {node}\n{shares}").as_bytes(),
+            );
+            assert!(!replies.contains("ERROR"), "{replies}");
+        }
+        for node in KEPT + 1..=NODES {
+            let request = format!("REGISTER * {node}\n{}", files("UNSHARE"));
+            let replies = ask(relay.address(), request.as_bytes());
+            assert!(!replies.contains("ERROR"), "{replies}");
+        }
+    }
+    let growth = relay.resident().saturating_sub(before);
+    assert!(growth < most, "{growth} bytes, {most} at most");
+}
+
 #[test]
 fn an_address_takes_no_more_than_it_leaves_to_others() {
     let relay = relay(&["--trust", "10.0.0.0/8", "--max-shared-in-all", "1000"]);

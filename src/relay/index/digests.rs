@@ -1,7 +1,7 @@
 //! The digests of files by another algorithm, as nodes announce them. Files without one need
 //! no memory here.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::protocol::{ContentHash, FileName, MaybeHash, Sha256Digest};
 use crate::relay::BYTES_PER_DIGEST;
@@ -10,24 +10,18 @@ use crate::relay::index::{Holder, Index, NameId, Quota, QuotaError, SlotId};
 /// The digests of the files of one node.
 #[derive(Default)]
 pub(super) struct Digests {
-    #[allow(clippy::box_collection, reason = "most nodes announce none")]
-    by_name: Option<Box<HashMap<NameId, Sha256Digest>>>,
+    /// A tree: unlike a hash table, it gets smaller when digests are removed.
+    by_name: BTreeMap<NameId, Sha256Digest>,
 }
 
 impl Digests {
     pub(super) fn get(&self, id: NameId) -> Option<Sha256Digest> {
-        self.by_name.as_ref()?.get(&id).copied()
+        self.by_name.get(&id).copied()
     }
 
     /// Removes the digest of a file. Returns the number of bytes that become free.
     pub(super) fn remove(&mut self, id: NameId) -> u64 {
-        let Some(digests) = &mut self.by_name else {
-            return 0;
-        };
-        let removed = digests.remove(&id);
-        if digests.is_empty() {
-            self.by_name = None;
-        }
+        let removed = self.by_name.remove(&id);
         removed.map_or(0, |_| BYTES_PER_DIGEST)
     }
 }
@@ -60,8 +54,7 @@ impl Index {
             self.check_quota(node, files.group, (0, BYTES_PER_DIGEST), quota)?;
         }
         if let Some(files) = self.shares.get_mut(&node) {
-            let digests = files.digests.by_name.get_or_insert_default();
-            digests.insert(id, digest);
+            files.digests.by_name.insert(id, digest);
         }
         if is_new {
             self.change_bytes(node, |bytes| *bytes += BYTES_PER_DIGEST);

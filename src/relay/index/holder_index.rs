@@ -1,23 +1,23 @@
 //! The contents and positions of a long list of holders, found without a pass over it.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 
+use crate::relay::index::capacity::{grow, shrink, shrink_table};
 use crate::relay::index::holder::{ContentCounts, ContentId, Holder, NameContent};
 use crate::relay::index::{Minute, SlotId};
 
 /// Answers questions about a long list without a pass over it.
 #[derive(Default)]
 pub(super) struct HolderIndex {
-    /// The position of each node in the list.
-    node_positions: HashMap<SlotId, u32>,
+    /// Each node and its position in the list, by the hash of the node.
+    node_positions: HashTable<(SlotId, u32)>,
     /// Each content once, because there are millions of them.
     contents: Vec<ContentHolders>,
     /// The positions in `contents` by the hash of the content.
     content_positions: HashTable<u32>,
-    /// Randomly keyed: the contents come from the network.
+    /// Randomly keyed: the contents come from the network, and the nodes, too.
     hasher: RandomState,
     /// Contents with a public holder.
     public_contents: usize,
@@ -69,7 +69,7 @@ impl HolderIndex {
 
     pub(super) fn remove(&mut self, holder: &Holder) {
         let (node, content) = (holder.node, holder.content());
-        self.node_positions.remove(&node);
+        self.remove_node(node);
         let Some(position) = self.content_position(content) else {
             return;
         };
@@ -89,13 +89,32 @@ impl HolderIndex {
 
     /// The position of a node in the list.
     pub(super) fn position(&self, node: SlotId) -> Option<usize> {
-        self.node_positions.get(&node).map(|at| *at as usize)
+        let hash = self.hasher.hash_one(node);
+        let entry = self.node_positions.find(hash, |entry| entry.0 == node);
+        entry.map(|(_, at)| *at as usize)
     }
 
     /// Notes the new position of a node.
     pub(super) fn set_position(&mut self, node: SlotId, position: usize) {
         // A node has one place in the list, and a slab of nodes never has 2^32 entries.
-        self.node_positions.insert(node, position as u32);
+        let new = (node, position as u32);
+        let (own, is_same) = (self.hasher.hash_one(node), |e: &(SlotId, _)| e.0 == node);
+        if let Some(entry) = self.node_positions.find_mut(own, is_same) {
+            *entry = new;
+            return;
+        }
+        let hash = |entry: &(SlotId, u32)| self.hasher.hash_one(entry.0);
+        self.node_positions.insert_unique(own, new, hash);
+        shrink_table(&mut self.node_positions, hash);
+    }
+
+    fn remove_node(&mut self, node: SlotId) {
+        let own = self.hasher.hash_one(node);
+        if let Ok(entry) = self.node_positions.find_entry(own, |e| e.0 == node) {
+            entry.remove();
+        }
+        let hash = |entry: &(SlotId, u32)| self.hasher.hash_one(entry.0);
+        shrink_table(&mut self.node_positions, hash);
     }
 
     /// The number of different contents.
@@ -144,12 +163,14 @@ impl HolderIndex {
             return position;
         }
         let position = self.contents.len();
+        grow(&mut self.contents);
         self.contents.push(ContentHolders::new(content));
         let (contents, hasher) = (&self.contents, &self.hasher);
         let hash = |at: &u32| hasher.hash_one(contents[*at as usize].content);
         let own = hasher.hash_one(content);
         self.content_positions
             .insert_unique(own, position as u32, hash);
+        shrink_table(&mut self.content_positions, hash);
         position
     }
 
@@ -171,5 +192,8 @@ impl HolderIndex {
             *entry = position as u32;
         }
         self.contents.swap_remove(position);
+        shrink(&mut self.contents);
+        let hash = |at: &u32| self.hasher.hash_one(self.contents[*at as usize].content);
+        shrink_table(&mut self.content_positions, hash);
     }
 }

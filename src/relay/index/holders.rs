@@ -1,6 +1,7 @@
 //! The holders of one file name. Most names have one holder; a name that every
 //! node shares must not make the index slow.
 
+use crate::relay::index::capacity::{grow, shrink};
 use crate::relay::index::holder::{ContentCounts, Holder, NameContent};
 use crate::relay::index::holder_index::HolderIndex;
 use crate::relay::index::{Minute, SlotId, Visibility};
@@ -19,7 +20,7 @@ pub(super) enum Holders {
 pub(super) struct HolderList {
     list: Vec<Holder>,
     /// Present if the list is longer than [`MAX_LINEAR`].
-    index: Option<HolderIndex>,
+    index: Option<Box<HolderIndex>>,
 }
 
 impl Holders {
@@ -139,7 +140,7 @@ impl Holders {
     fn index(&self) -> Option<&HolderIndex> {
         match self {
             Self::One(_) => None,
-            Self::Several(several) => several.index.as_ref(),
+            Self::Several(several) => several.index.as_deref(),
         }
     }
 }
@@ -155,11 +156,12 @@ impl HolderList {
             return;
         }
         let position = self.list.len();
+        grow(&mut self.list);
         self.list.push(holder);
         if let Some(index) = &mut self.index {
             index.insert(&holder, position);
         } else if position >= MAX_LINEAR {
-            let index = self.index.insert(HolderIndex::default());
+            let index = self.index.insert(Box::default());
             for (position, holder) in self.list.iter().enumerate() {
                 index.insert(holder, position);
             }
@@ -171,18 +173,18 @@ impl HolderList {
         let Some(position) = self.position(node) else {
             return;
         };
-        let Some(index) = &mut self.index else {
+        if let Some(index) = &mut self.index {
+            let holder = self.list.swap_remove(position);
+            index.remove(&holder);
+            if let Some(moved) = self.list.get(position) {
+                index.set_position(moved.node, position);
+            }
+        } else {
             self.list.remove(position);
-            return;
-        };
-        let holder = self.list.swap_remove(position);
-        index.remove(&holder);
-        if let Some(moved) = self.list.get(position) {
-            index.set_position(moved.node, position);
         }
+        shrink(&mut self.list);
         if self.list.len() <= MAX_LINEAR / 2 {
             self.index = None;
-            self.list.shrink_to_fit();
         }
     }
 

@@ -3,6 +3,7 @@
 //! An entry lives as long as its node's lease. When a node leaves, its files are
 //! removed in bounded steps by [`Index::remove_files`].
 
+mod capacity;
 mod content_times;
 mod digests;
 mod found;
@@ -17,7 +18,7 @@ mod quota;
 mod search;
 mod sort_names;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::hint::black_box;
 use std::net::IpAddr;
 
@@ -72,7 +73,8 @@ impl Keyed for NameEntry {
 
 /// The files of one node.
 struct NodeFiles {
-    names: HashSet<NameId>,
+    /// A tree: unlike a hash table, it gets smaller when names are removed.
+    names: BTreeSet<NameId>,
     /// Bytes of all its names, see [`stored_bytes`], and of its digests together.
     bytes: u64,
     digests: Digests,
@@ -98,9 +100,9 @@ impl Index {
     }
 
     /// The files of a node.
-    pub(super) fn files_of(&self, node: SlotId) -> HashSet<NameId> {
+    pub(super) fn files_of(&self, node: SlotId) -> BTreeSet<NameId> {
         let files = self.shares.get(&node);
-        files.map_or_else(HashSet::new, |files| files.names.clone())
+        files.map_or_else(BTreeSet::new, |files| files.names.clone())
     }
 
     /// The number and the content of what a node has under this name.
@@ -188,7 +190,7 @@ impl Index {
         if is_new {
             self.usage.add(bytes);
             let files = self.shares.entry(node).or_insert_with(|| NodeFiles {
-                names: HashSet::new(),
+                names: BTreeSet::new(),
                 bytes: 0,
                 digests: Digests::default(),
                 group,

@@ -5,6 +5,7 @@
 use std::hint::black_box;
 
 use crate::protocol::fold;
+use crate::relay::index::capacity::{grow, grow_text, shrink, shrink_text};
 use crate::relay::index::holder::ContentCounts;
 use crate::relay::index::sort_names::sort_names;
 use crate::relay::index::{NameEntry, NameId};
@@ -16,6 +17,11 @@ const MAX_NAMES_PER_BLOCK: usize = 512;
 /// A block with a longer text is split in two, unless it has one name only: an insertion
 /// must not move much.
 const MAX_BYTES_PER_BLOCK: usize = 32 * 1024;
+
+/// Two neighbours that have fewer names and bytes together are joined, when one of them loses a
+/// name.
+const MIN_NAMES_OF_TWO: usize = MAX_NAMES_PER_BLOCK / 2;
+const MIN_BYTES_OF_TWO: usize = MAX_BYTES_PER_BLOCK / 2;
 
 /// Bytes of one CPU cache line.
 const CACHE_LINE: usize = 64;
@@ -104,13 +110,16 @@ impl NameBlock {
 
     fn insert(&mut self, line: usize, id: NameId, folded: &str, entry: &NameEntry) {
         let start = self.line_start(line);
+        grow_text(&mut self.text, folded.len() + 1);
         self.text.insert(start, '\n');
         self.text.insert_str(start, folded);
+        grow(&mut self.line_starts);
         // A block is much shorter than 4 GiB.
         self.line_starts.insert(line, start as u32);
         for later in &mut self.line_starts[line + 1..] {
             *later += folded.len() as u32 + 1;
         }
+        grow(&mut self.ids);
         self.ids.insert(line, id);
         self.files += entry.holders.content_counts();
     }
@@ -124,6 +133,20 @@ impl NameBlock {
         }
         self.ids.remove(line);
         self.files -= entry.holders.content_counts();
+        shrink_text(&mut self.text);
+        shrink(&mut self.line_starts);
+        shrink(&mut self.ids);
+    }
+
+    /// Adds the names of the next block.
+    fn append(&mut self, next: Self) {
+        let start = self.text.len() as u32;
+        self.text.push_str(&next.text);
+        let starts = next.line_starts.iter().map(|line| start + line);
+        self.line_starts.extend(starts);
+        self.ids.extend(next.ids);
+        self.files += next.files;
+        self.shrink_to_fit();
     }
 
     /// Splits off the second half.
@@ -222,7 +245,26 @@ impl NameBlocks {
         block.remove(block.position(&entry.name, entries), entry);
         if block.ids.is_empty() {
             self.blocks.remove(at);
+        } else if self.are_small(at) {
+            self.join(at);
+        } else if at > 0 && self.are_small(at - 1) {
+            self.join(at - 1);
         }
+    }
+
+    /// Whether this block and the next one have few names.
+    fn are_small(&self, at: usize) -> bool {
+        let Some([one, two]) = self.blocks.get(at..at + 2) else {
+            return false;
+        };
+        one.ids.len() + two.ids.len() < MIN_NAMES_OF_TWO
+            && one.text.len() + two.text.len() < MIN_BYTES_OF_TWO
+    }
+
+    /// Joins this block and the next one.
+    fn join(&mut self, at: usize) {
+        let next = self.blocks.remove(at + 1);
+        self.blocks[at].append(next);
     }
 
     /// Counts the files of a name again; there were `before`.
@@ -280,6 +322,30 @@ mod tests {
             names.extend(of_block);
         }
         names
+    }
+
+    /// Regression: each block stayed, with the room for all of its names.
+    #[test]
+    fn blocks_that_lose_their_names_are_joined() {
+        let mut index = Index::default();
+        let name = |number| format!("{number:05}/{}", "n".repeat(1 + number % 200));
+        let kept = |number: &usize| number.is_multiple_of(90);
+        (0..20_000).for_each(|number| insert(&mut index, &name(number)));
+        // From both ends.
+        for number in (0..10_000).chain((10_000..20_000).rev()) {
+            if !kept(&number) {
+                index.remove(0, &FileName::parse(&name(number)).expect("a name"));
+            }
+        }
+        let expected: Vec<_> = (0..20_000).filter(kept).map(name).collect();
+        assert_eq!(names(&index), expected);
+        let blocks = &index.blocks.blocks;
+        assert!(blocks.len() <= 4, "{}", blocks.len());
+        for block in blocks {
+            let unused = block.text.capacity() - block.text.len();
+            assert!(unused <= block.text.len() / 8 + 1, "{unused} bytes");
+            assert!(block.ids.capacity() <= block.ids.len() * 9 / 8 + 1);
+        }
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! Nodes that the engine does not know, or not as they are: published in bounded steps.
 
 use std::collections::BTreeMap;
-use std::collections::hash_set::IntoIter;
+use std::collections::btree_set::IntoIter;
 use std::ops::Bound;
 use std::time::Instant;
 

@@ -1,7 +1,7 @@
 //! The engine's records of nodes, merged with those of the relay: at the start, after the
 //! relay was cut off, and when one node is loaded.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use log::info;
@@ -40,7 +40,7 @@ struct RecordMerge {
     /// Whether the relay's record is the newer one: the engine gets the differences.
     is_ours: bool,
     /// The relay's files that the record does not contain, so far.
-    missing: HashSet<NameId>,
+    missing: BTreeSet<NameId>,
 }
 
 /// What to do about a record of the engine.
