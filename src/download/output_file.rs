@@ -110,8 +110,8 @@ impl OutputFile {
                     return Err(Errno::EXIST.into());
                 }
                 let path = follow_links(path)?;
-                let folder = OwnedFd::from(File::open(folder_of(&path))?);
-                let folder = Arc::new(SaveFolder::from(folder));
+                let folder = File::open(folder_of(&path))?.into();
+                let folder = Arc::new(SaveFolder::new(folder, folder_of(&path)));
                 OpenOutput::open(folder, &path, content, rules, false)?
             }
         };

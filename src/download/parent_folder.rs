@@ -103,7 +103,7 @@ impl ParentFolders {
         let last = self.last.insert(LastFolder {
             root: root.to_owned(),
             path: path.to_owned(),
-            folder: Arc::new(folder.folder.into()),
+            folder: Arc::new(SaveFolder::new(folder.folder, &root.join(path))),
             opened: Instant::now(),
             files,
         });

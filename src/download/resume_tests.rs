@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,8 +57,9 @@ impl Fixture {
 
     /// Opens the part of a content.
     pub(super) fn open_part(&self, content: &ContentInfo) -> (PartFile, Opened) {
-        let folder = OwnedFd::from(File::open(self.folder.path()).expect("a folder"));
-        let target = TargetFile::absent(Arc::new(SaveFolder::from(folder)), "file".as_ref());
+        let path = self.folder.path();
+        let folder = SaveFolder::new(File::open(path).expect("a folder").into(), path);
+        let target = TargetFile::absent(Arc::new(folder), "file".as_ref());
         PartFile::open(target, content, false).expect("it can be opened")
     }
 

@@ -5,35 +5,30 @@
 //! another name that is changed in the end.
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, Mode, OFlags, linkat, openat};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, linkat, openat};
 use rustix::io::Errno;
 
+use crate::download::path::escaped;
 use crate::system_error::check_close;
 
 /// The folder.
 #[derive(Debug)]
 pub(super) struct SaveFolder {
     folder: OwnedFd,
+    /// The path at which it was opened.
+    path: PathBuf,
     /// A file without a name could not be created, or got no name, so no other is tried.
     /// Some file systems have none, and before Linux 6.10 only root can name them.
     lacks_unnamed: AtomicBool,
     /// See [`check_close`]. Tests have no file system that reports an error then.
     check_close: fn(&File) -> io::Result<()>,
-}
-
-impl From<OwnedFd> for SaveFolder {
-    fn from(folder: OwnedFd) -> Self {
-        Self {
-            folder,
-            lacks_unnamed: AtomicBool::new(false),
-            check_close: |file| check_close(file),
-        }
-    }
 }
 
 impl AsFd for SaveFolder {
@@ -43,6 +38,40 @@ impl AsFd for SaveFolder {
 }
 
 impl SaveFolder {
+    /// The folder that was opened at this path.
+    pub(super) fn new(folder: OwnedFd, path: &Path) -> Self {
+        Self {
+            folder,
+            path: path.to_owned(),
+            lacks_unnamed: AtomicBool::new(false),
+            check_close: |file| check_close(file),
+        }
+    }
+
+    /// The path still leads to this folder, in which the file `name` was saved.
+    ///
+    /// # Errors
+    /// Somebody has moved or replaced the folder.
+    pub(super) fn check_path(&self, name: &OsStr) -> io::Result<()> {
+        let own = fstat(&self.folder)?;
+        match self.path.metadata() {
+            Ok(found) if (found.dev(), found.ino()) == (own.st_dev, own.st_ino) => return Ok(()),
+            Err(error) if !is_missing(&error) => return Ok(()),
+            Ok(_) | Err(_) => {}
+        }
+        let now = fs::read_link(format!("/proc/self/fd/{}", self.folder.as_raw_fd()));
+        // Some file systems give a folder another inode each time that it is looked up.
+        if matches!((&now, self.path.canonicalize()), (Ok(now), Ok(path)) if *now == path) {
+            return Ok(());
+        }
+        let place = now.map_or_else(
+            |_| "there".to_owned(),
+            |folder| format!("as {}", escaped(&folder.join(name))),
+        );
+        let text = format!("its folder was moved during the download; the file is saved {place}");
+        Err(io::Error::other(text))
+    }
+
     /// Creates a file without a name, if there can be one.
     pub(super) fn create_unnamed(&self, mode: Mode) -> Option<File> {
         if self.lacks_unnamed.load(Ordering::Relaxed) {
@@ -79,11 +108,15 @@ impl SaveFolder {
     }
 }
 
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::MetadataExt;
-    use std::path::Path;
     use std::sync::Arc;
 
     use super::*;
@@ -95,7 +128,7 @@ mod tests {
     use crate::protocol::PieceLayout;
 
     fn folder(root: &Path, lacks_unnamed: bool) -> SaveFolder {
-        let folder = SaveFolder::from(OwnedFd::from(File::open(root).expect("it is there")));
+        let folder = SaveFolder::new(File::open(root).expect("it is there").into(), root);
         folder.lacks_unnamed.store(lacks_unnamed, Ordering::Relaxed);
         folder
     }
@@ -129,6 +162,46 @@ mod tests {
                 (metadata.mtime(), metadata.mode() & 0o700),
                 (1_000_000_000, 0o700)
             );
+        }
+    }
+
+    /// Regression: the file was said to be saved at the path that the user had named.
+    #[test]
+    fn a_folder_that_is_moved_before_a_file_is_complete_is_told() {
+        for (lacks_unnamed, replace, is_replaced) in [
+            (false, false, false),
+            (true, false, true),
+            (false, true, true),
+        ] {
+            for size in [5, PieceLayout::MIN_PIECE_SIZE + 1] {
+                let root = tempfile::tempdir().expect("a folder");
+                let [path, moved] = ["a", "b"].map(|name| root.path().join(name));
+                fs::create_dir(&path).expect("a folder");
+                let folder = Arc::new(folder(&path, lacks_unnamed));
+                let saved = Arc::default();
+                let file = path.join("file");
+                let replace = replace.then_some((&saved, &file as &Path));
+                let target = TargetFile::new(folder, OsStr::new("file"), replace);
+                let (target, content) = (target.expect("opened").0, ContentInfo::new(size, None));
+                let commit: Box<dyn FnOnce() -> io::Result<()>> = match size {
+                    5 => Box::new(|| SmallFile::new(target, size).commit(&content)),
+                    _ => {
+                        let opened = PartFile::open(target, &content, true);
+                        let mut file = opened.expect("opened").0;
+                        Box::new(move || file.commit(&content))
+                    }
+                };
+                fs::rename(&path, &moved).expect("moved");
+                if is_replaced {
+                    fs::create_dir(&path).expect("a folder");
+                }
+                let error = commit().expect_err("it is elsewhere").to_string();
+                let place = format!("saved as {}", moved.join("file").display());
+                assert!(error.ends_with(&place), "{error}");
+                let names = fs::read_dir(&moved).expect("a folder");
+                let names: Vec<_> = names.map(|entry| entry.expect("read").path()).collect();
+                assert_eq!(names[0], moved.join("file"), "{names:?}");
+            }
         }
     }
 

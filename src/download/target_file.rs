@@ -136,7 +136,11 @@ impl TargetFile {
     pub(super) fn install_unnamed(&self, file: &File, content: &ContentInfo) -> io::Result<bool> {
         self.folder.check_close(file)?;
         self.set_attributes(file, content)?;
-        self.folder.name_file(file, &self.name)
+        let is_named = self.folder.name_file(file, &self.name)?;
+        if is_named {
+            self.folder.check_path(&self.name)?;
+        }
+        Ok(is_named)
     }
 
     /// Whether everything that was written to a file has arrived, as far as the file system
@@ -151,7 +155,7 @@ impl TargetFile {
     /// # Errors
     /// `AlreadyExists` if the name was taken meanwhile, or an error of the system. The existing
     /// file may not be replaced. Another program has moved, replaced or deleted the file `from`,
-    /// or has changed its length.
+    /// or has changed its length. Or the file has its name, but its folder was moved.
     pub(super) fn install(
         &self,
         file: &File,
@@ -175,17 +179,19 @@ impl TargetFile {
             }
             self.set_attributes(file, content)?;
             renameat(folder, from, folder, name)?;
-            return saved.add(file, path);
+            saved.add(file, path)?;
+            return folder.check_path(name);
         }
         self.set_attributes(file, content)?;
         match renameat_with(folder, from, folder, name, RenameFlags::NOREPLACE) {
             // Some file systems have no NOREPLACE.
             Err(Errno::INVAL | Errno::NOSYS) => match regular_file(folder, name)? {
-                Some(_) => Err(Errno::EXIST.into()),
-                None => Ok(renameat(folder, from, folder, name)?),
+                Some(_) => return Err(Errno::EXIST.into()),
+                None => renameat(folder, from, folder, name)?,
             },
-            result => Ok(result?),
+            result => result?,
         }
+        folder.check_path(name)
     }
 
     fn set_attributes(&self, file: &File, content: &ContentInfo) -> io::Result<()> {

@@ -94,6 +94,7 @@ mod many_files;
 mod mdns_flood;
 mod messages;
 mod mixed_traffic;
+mod moved_folder;
 mod netcat;
 mod network;
 mod node_console;
