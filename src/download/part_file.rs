@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use crate::download::disk_space::{self, SpaceReservation};
-use crate::download::part_files::PartFiles;
+use crate::download::part_files::{PartFiles, PartOwner};
 use crate::download::part_state::{self, LoadedState};
 use crate::download::piece_check::PieceCheck;
 use crate::download::save_error::SaveError;
@@ -284,20 +284,21 @@ impl PartFile {
 
     /// Removes both files, unless another download has them.
     pub(super) fn remove(&self) {
-        if !self.is_taken_over() {
+        if !self.has_lost_files() {
             self.files.remove();
         }
     }
 
-    fn is_taken_over(&self) -> bool {
-        matches!(self.files.is_ours(), Ok(false))
+    /// Whether another download has the files, or they are gone.
+    fn has_lost_files(&self) -> bool {
+        matches!(self.files.owner(), Ok(PartOwner::Other | PartOwner::None))
     }
 
     /// Leaves both files for a later download, and says what is in them. None if they were
     /// removed because they hold no piece, or because the part has lost its name, or if
     /// another download has them.
     pub(super) fn keep(mut self) -> Option<StoredBytes> {
-        if self.is_taken_over() {
+        if self.has_lost_files() {
             return None;
         }
         if self.files.is_lost() || (self.pieces.is_empty() && self.unchecked.is_empty()) {

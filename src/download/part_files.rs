@@ -35,6 +35,15 @@ pub(super) struct PartFiles {
     pub(super) writer: String,
 }
 
+/// Which download has the two files.
+pub(super) enum PartOwner {
+    This,
+    /// One that has opened them since.
+    Other,
+    /// None: the files are gone.
+    None,
+}
+
 impl PartFiles {
     /// Opens the files for a target, or creates them. Returns whether the part is empty, too.
     pub(super) fn open(target: TargetFile) -> Result<(Self, bool), SaveError> {
@@ -62,26 +71,34 @@ impl PartFiles {
         Ok(())
     }
 
-    /// Whether no other download has opened the files since. Without a state, the part tells.
-    pub(super) fn is_ours(&self) -> io::Result<bool> {
-        match self.target.open(&self.names.state, OFlags::RDONLY) {
+    /// Which download has the files. Without a state, the part tells.
+    pub(super) fn owner(&self) -> io::Result<PartOwner> {
+        let owner = match self.target.open(&self.names.state, OFlags::RDONLY) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.target.has(&self.names.part, &self.part)
+                match self.target.has(&self.names.part, &self.part)? {
+                    true => PartOwner::This,
+                    false => PartOwner::None,
+                }
             }
-            state => Ok(part_state::writer(&state?)?.as_ref() == Some(&self.writer)),
-        }
+            state => match part_state::writer(&state?)?.as_ref() == Some(&self.writer) {
+                true => PartOwner::This,
+                false => PartOwner::Other,
+            },
+        };
+        Ok(owner)
     }
 
-    fn check_ours(&self) -> io::Result<()> {
-        match self.is_ours()? {
-            true => Ok(()),
-            false => Err(io::Error::other("another program is writing this file")),
+    fn check_owner(&self) -> io::Result<()> {
+        match self.owner()? {
+            PartOwner::This => Ok(()),
+            PartOwner::Other => Err(io::Error::other("another program is writing this file")),
+            PartOwner::None => Err(self.target.lost_error()),
         }
     }
 
     /// Brings both files to the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.check_ours()?;
+        self.check_owner()?;
         self.part.sync_data()?;
         self.state.sync_data()
     }
@@ -105,7 +122,7 @@ impl PartFiles {
 
     /// Gives the complete part the name of the target, and removes the state.
     pub(super) fn install(&self, content: &ContentInfo) -> io::Result<()> {
-        self.check_ours()?;
+        self.check_owner()?;
         self.target.install(&self.part, &self.names.part, content)?;
         self.target.remove(&self.names.state, &self.state);
         Ok(())
@@ -237,6 +254,33 @@ mod tests {
         fs::remove_file(fixture.folder.path().join(".file.part.state")).expect("a file");
         file.commit(&fixture.content).expect("completed");
         assert_eq!(fixture.names(), ["file"]);
+    }
+
+    /// Regression: another program was said to write the file.
+    #[test]
+    fn a_part_that_is_gone_is_told() {
+        for (is_folder_gone, reason) in [
+            (
+                false,
+                "another program has moved, replaced or deleted its unfinished file",
+            ),
+            (true, "its folder was deleted during the download"),
+        ] {
+            let fixture = Fixture::new();
+            let mut file = fixture.open_part(&fixture.content).0;
+            write_all(&mut file, &fixture);
+            let folder = fixture.folder.path();
+            for name in fixture.names() {
+                fs::remove_file(folder.join(name)).expect("a file");
+            }
+            if is_folder_gone {
+                fs::remove_dir(folder).expect("it is empty");
+            }
+            for result in [file.commit(&fixture.content), file.files.sync()] {
+                assert_eq!(result.expect_err("it is gone").to_string(), reason);
+            }
+            assert_eq!(file.keep(), None);
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_OMIT, futimens,
-    openat, renameat, renameat_with, statat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_OMIT, fstat,
+    futimens, openat, renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -163,8 +163,7 @@ impl TargetFile {
         content: &ContentInfo,
     ) -> io::Result<()> {
         if !self.has(from, file)? {
-            let text = "another program has moved, replaced or deleted its unfinished file";
-            return Err(io::Error::other(text));
+            return Err(self.lost_error());
         }
         if file.metadata()?.len() != content.size {
             let text = "another program has changed the length of its unfinished file";
@@ -192,6 +191,14 @@ impl TargetFile {
             result => result?,
         }
         folder.check_path(name)
+    }
+
+    /// The unfinished file of the target has its name no longer.
+    pub(super) fn lost_error(&self) -> io::Error {
+        io::Error::other(match fstat(&self.folder) {
+            Ok(folder) if folder.st_nlink == 0 => "its folder was deleted during the download",
+            _ => "another program has moved, replaced or deleted its unfinished file",
+        })
     }
 
     fn set_attributes(&self, file: &File, content: &ContentInfo) -> io::Result<()> {

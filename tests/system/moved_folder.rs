@@ -63,3 +63,15 @@ fn a_folder_moved_during_the_download_is_told() {
         assert_eq!(names, ["file"]);
     }
 }
+
+/// Regression: another program was said to write the file.
+#[test]
+fn a_folder_deleted_during_the_download_is_told() {
+    let home = folder(&[]);
+    let (code, text) = get(&["-o", "Q/file"], home.path(), || {
+        fs::remove_dir_all(home.path().join("Q")).expect("deleted");
+    });
+    assert_eq!(code, Some(6), "{text}");
+    let reason = "cannot write Q/file: its folder was deleted during the download\n";
+    assert!(text.contains(reason), "{text}");
+}
