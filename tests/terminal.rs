@@ -94,6 +94,24 @@ fn commands_and_names_are_completed_at_the_start() {
     assert_completion("cha", "", &[]);
 }
 
+/// Regression: with `a000` to `a100`, of which the last one was left out, `a` became `a0`.
+#[test]
+fn nothing_is_completed_if_names_are_left_out() {
+    for (count, is_complete) in [(99, true), (100, false)] {
+        let names: Vec<_> = (0..count).map(|number| format!("a{number:03}")).collect();
+        let completer = LineCompleter {
+            help: HELP,
+            find_names: Box::new(move |_| names.clone()),
+        };
+        for typed in ["a", "get a", "get --hash 0123 a"] {
+            let (_, pairs) = completer.complete(typed);
+            let last = pairs.last().expect("a pair");
+            assert_eq!(last.display != "…", is_complete, "{typed}");
+            assert_eq!(!last.replacement.is_empty(), is_complete, "{typed}");
+        }
+    }
+}
+
 #[test]
 fn local_paths_are_completed_after_the_flags_of_get_that_take_one() {
     let folder = tempfile::TempDir::new().expect("a folder");

@@ -63,6 +63,7 @@ pub use get_queue::GetQueue;
 pub use ids::JobId;
 pub use job::Job;
 pub use job_step::{FinishedJob, JobResult};
+pub use name_search::MAX_FOUND_NAMES;
 pub use node_tls::NodeTls;
 pub use offer::{Offer, Selection};
 pub use peer_source::PeerSource;

@@ -3,8 +3,8 @@
 use crate::jobs::job_step::JobStep;
 use crate::jobs::user::NamesCallback;
 
-/// The most names that are offered at once.
-const MAX_NAMES: usize = 100;
+/// The most names that are offered at once. If there are so many, there may be more.
+pub const MAX_FOUND_NAMES: usize = 100;
 /// The most files that are examined: a search also finds names that only contain
 /// the text.
 const MAX_FILES: usize = 10_000;
@@ -40,7 +40,7 @@ impl NameSearch {
         if self.names.last().is_none_or(|last| last != name) {
             self.names.push(name.to_owned());
         }
-        self.examined_files < MAX_FILES && self.names.len() < MAX_NAMES
+        self.examined_files < MAX_FILES && self.names.len() < MAX_FOUND_NAMES
     }
 
     /// Hands over the names that came, if the list is complete or not.
@@ -80,8 +80,10 @@ mod tests {
 
     #[test]
     fn names_and_examined_files_are_limited() {
-        let many: Vec<String> = (0..MAX_NAMES * 2).map(|n| format!("{n:05}")).collect();
-        assert_eq!(find("", &many).0.len(), MAX_NAMES);
+        let many: Vec<String> = (0..MAX_FOUND_NAMES * 2)
+            .map(|n| format!("{n:05}"))
+            .collect();
+        assert_eq!(find("", &many).0.len(), MAX_FOUND_NAMES);
         let others: Vec<String> = (0..MAX_FILES * 2).map(|n| format!("{n:05}z")).collect();
         assert_eq!(find("z", &others).1, MAX_FILES);
     }

@@ -7,7 +7,7 @@ use std::fs;
 
 use rustyline::completion::Pair;
 
-use crate::jobs::{BLANKS, COMMAND_WORDS, last_word, quoted, word_before_last};
+use crate::jobs::{BLANKS, COMMAND_WORDS, MAX_FOUND_NAMES, last_word, quoted, word_before_last};
 
 /// The most paths that are offered.
 const MAX_PATHS: usize = 1000;
@@ -42,20 +42,22 @@ impl LineCompleter {
         }
         if word == "get" {
             let (offset, prefix) = last_word(rest);
-            let names = match word_before_last(rest).as_deref() {
-                Some("-o" | "--output") => local_paths(&prefix, false),
-                Some("-d" | "--dir") => local_paths(&prefix, true),
-                _ => (self.find_names)(&prefix),
+            let (names, max) = match word_before_last(rest).as_deref() {
+                Some("-o" | "--output") => (local_paths(&prefix, false), MAX_PATHS),
+                Some("-d" | "--dir") => (local_paths(&prefix, true), MAX_PATHS),
+                _ => ((self.find_names)(&prefix), MAX_FOUND_NAMES),
             };
+            let more = more(&names, max);
             let pairs = names.into_iter().map(|name| Pair {
                 replacement: quoted(&name),
                 display: name,
             });
-            return (typed.len() - rest.len() + offset, pairs.collect());
+            let pairs = pairs.chain(more).collect();
+            return (typed.len() - rest.len() + offset, pairs);
         }
         let name = rest.trim_start_matches(BLANKS);
         let pairs = match self.takes_name(word) {
-            true => (self.find_names)(name).into_iter().map(pair).collect(),
+            true => self.names(name, |_| true).collect(),
             false => Vec::new(),
         };
         (typed.len() - name.len(), pairs)
@@ -93,11 +95,27 @@ impl LineCompleter {
 
     /// Names that can be typed without `get`: their first word is not a command.
     fn bare_names(&self, typed: &str) -> impl Iterator<Item = Pair> {
-        let names = (self.find_names)(typed).into_iter();
         let is_command =
             |name: &str| COMMAND_WORDS.contains(&name.split(BLANKS).next().unwrap_or(name));
-        names.filter(move |name| !is_command(name)).map(pair)
+        self.names(typed, move |name| !is_command(name))
     }
+
+    /// The names that begin with a prefix and are wanted.
+    fn names(&self, prefix: &str, is_wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = Pair> {
+        let names = (self.find_names)(prefix);
+        let more = more(&names, MAX_FOUND_NAMES);
+        let names = names.into_iter().filter(move |name| is_wanted(name));
+        names.map(pair).chain(more)
+    }
+}
+
+/// Stands for the names that are left out of a list with at most `max`. What all names have in
+/// common is not known then, and because this one is empty, nothing is completed.
+fn more(names: &[String], max: usize) -> Option<Pair> {
+    (names.len() >= max).then(|| Pair {
+        display: "…".to_owned(),
+        replacement: String::new(),
+    })
 }
 
 /// The paths on this machine that begin with a prefix, or only the folders. A folder ends with
