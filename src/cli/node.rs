@@ -185,7 +185,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
         | NodeEvent::Unreachable(_)
         | NodeEvent::Unregistered = report.event
         {
-            registration.notify(format_args!("STATUS={report}"));
+            registration.notify_status(report);
         }
     };
     let PreparedNode {

@@ -8,11 +8,17 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::rc::Rc;
+use std::time::Duration;
 
 use log::warn;
+use rustix::io::retry_on_intr;
+use rustix::net::{SendFlags, send};
 
 use crate::logging::OPERATOR;
 use crate::system_error::Reason;
+
+/// How long a report waits for a service manager that is busy.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The socket of the service manager, if it started this program and waits for reports.
 #[derive(Clone)]
@@ -37,13 +43,23 @@ impl ServiceManager {
         Self(socket)
     }
 
-    /// Sends an assignment, such as `READY=1`. Never blocks: a report that the service
-    /// manager does not take is lost.
-    pub(super) fn notify(&self, assignment: impl fmt::Display) {
+    /// Sends an assignment that must arrive, such as `READY=1`: waits while the queue of the
+    /// service manager is full, but not for ever.
+    pub(super) fn notify(&self, assignment: &str) {
+        self.send(assignment, SendFlags::empty());
+    }
+
+    /// Sends a text for people. Never waits: the text is lost if the queue of the service
+    /// manager is full.
+    pub(super) fn notify_status(&self, status: impl fmt::Display) {
+        self.send(&format!("STATUS={status}"), SendFlags::DONTWAIT);
+    }
+
+    fn send(&self, assignment: &str, flags: SendFlags) {
         if let Some(socket) = &self.0
-            && let Err(error) = socket.send(assignment.to_string().as_bytes())
+            && let Err(error) = retry_on_intr(|| send(socket, assignment.as_bytes(), flags))
         {
-            let reason = Reason(&error);
+            let reason = Reason(&error.into());
             warn!(target: OPERATOR, "cannot report to the service manager: {reason}");
         }
     }
@@ -57,6 +73,6 @@ fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
     };
     let socket = UnixDatagram::unbound()?;
     socket.connect_addr(&address)?;
-    socket.set_nonblocking(true)?;
+    socket.set_write_timeout(Some(LONGEST_WAIT))?;
     Ok(socket)
 }

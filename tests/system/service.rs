@@ -6,6 +6,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use crate::support::{DEADLINE, Server, ask, folder, node_command, relay, relay_command};
 
 /// A service manager's socket, with a deadline.
@@ -54,6 +56,33 @@ fn a_node_reports_its_registration_to_an_abstract_socket() {
     assert_eq!(node.stop(), Some(0));
     assert_eq!(report(&manager), "STOPPING=1");
     assert_eq!(report(&manager), "STATUS=unregistered");
+}
+
+/// Takes what is in the queue, up to a report.
+fn take_until(manager: &UnixDatagram, expected: &str) {
+    while report(manager) != expected {}
+}
+
+/// Other services may fill the queue of the service manager (`net.unix.max_dgram_qlen`).
+#[test]
+fn a_report_waits_for_a_service_manager_that_is_busy() {
+    let home = folder(&[]);
+    let path = home.path().join("notify");
+    let address = SocketAddr::from_pathname(&path).expect("a short path");
+    let manager = service_manager(&address);
+    let other = UnixDatagram::unbound().expect("a socket");
+    other.connect(&path).expect("it is bound");
+    other.set_nonblocking(true).expect("a socket can");
+    let fill_queue = || while other.send(b"WATCHDOG=1").is_ok() {};
+    fill_queue();
+    let mut command = relay_command(&[]);
+    command.env("NOTIFY_SOCKET", &path);
+    let mut relay = Server::start(command);
+    take_until(&manager, "READY=1");
+    fill_queue();
+    relay.signal(Signal::TERM);
+    take_until(&manager, "STOPPING=1");
+    assert_eq!(relay.wait().code(), Some(0));
 }
 
 #[test]
