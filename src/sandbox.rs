@@ -15,8 +15,8 @@ use landlock::{
 pub struct Sandbox {
     /// The files and folders, with everything below, that can be read; none: all.
     pub readable: Option<Vec<PathBuf>>,
-    /// The folders, with everything below, in which files can be read, made, changed and
-    /// removed.
+    /// The files that can be read and changed, and the folders, with everything below, in which
+    /// files can also be made and removed.
     pub writable: Vec<PathBuf>,
     /// Whether sockets can be bound and connected.
     pub has_network: bool,

@@ -36,9 +36,9 @@ use crate::protocol::{ClaimedIp, Port, ServerKind};
 use crate::reactor::{Clock, Reactor, ReactorSettings};
 use crate::sandbox::Sandbox;
 use crate::session::{AccessControl, GroupSecret};
-use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker};
+use crate::share::{Folder, FolderSettings, HashWorker, ScanWorker, open_hash_cache};
 use crate::terminal::prompt::{self, PromptSettings};
-use crate::terminal::{HistoryArgs, Screen, TerminalOutput};
+use crate::terminal::{HistoryArgs, Screen, TerminalOutput, open_history};
 use crate::tls::{Certificates, KnownRelays, TlsConnector};
 use crate::xdg::user_folder;
 
@@ -360,14 +360,20 @@ fn start_command(
     command.map_err(StartupError::system("cannot start a thread"))
 }
 
-/// The rights that a node needs after its start.
-fn rights(args: &NodeArgs, share: &Path, has_console: bool) -> Sandbox {
-    let mut files: Vec<PathBuf> = args.hash_cache().into_iter().collect();
-    if has_console {
-        files.extend(args.history.path());
-        return rights::of_console(share, &files, args.console.save_folders(share));
+/// The rights that a node needs after its start. Makes the files that the node writes: in its
+/// sandbox, it cannot make them.
+fn rights(args: &NodeArgs, share: &Path, fetches: bool) -> Sandbox {
+    let hash_cache = args.hash_cache();
+    // An error is reported when the file is used.
+    let _ = hash_cache.as_deref().map(open_hash_cache);
+    if !fetches {
+        return rights::of_node(share, hash_cache);
     }
-    rights::of_node(share, &files)
+    let is_read = args.console.is_enabled();
+    let history = args.history.path().filter(|_| is_read);
+    let _ = history.as_deref().map(open_history);
+    let files = hash_cache.into_iter().chain(history);
+    rights::of_console(share, files, args.console.save_folders(share))
 }
 
 /// Starts the threads that walk the folder, compute hashes, and look the relay up for each

@@ -33,13 +33,14 @@ pub(super) fn of_registry(address: &RegistryAddress) -> Sandbox {
     }
 }
 
-/// What a node needs. `files` are those that it writes.
-pub(super) fn of_node(share: &Path, files: &[PathBuf]) -> Sandbox {
+/// What a node needs. `files` are those that it writes. They must be there: the folder of a file
+/// may be a home folder.
+pub(super) fn of_node(share: &Path, files: impl IntoIterator<Item = PathBuf>) -> Sandbox {
     let mut readable = vec![share.to_owned()];
     readable.extend(folders_around(share));
     Sandbox {
         readable: Some(readable),
-        writable: files.iter().filter_map(|file| folder_of(file)).collect(),
+        writable: files.into_iter().filter(|file| file.is_file()).collect(),
         has_network: true,
         ..Sandbox::default()
     }
@@ -47,7 +48,11 @@ pub(super) fn of_node(share: &Path, files: &[PathBuf]) -> Sandbox {
 
 /// What a node with a console needs: `share PATH` takes any file, and what is fetched goes
 /// into the share or another of `save_folders`.
-pub(super) fn of_console(share: &Path, files: &[PathBuf], save_folders: Vec<PathBuf>) -> Sandbox {
+pub(super) fn of_console(
+    share: &Path,
+    files: impl IntoIterator<Item = PathBuf>,
+    save_folders: Vec<PathBuf>,
+) -> Sandbox {
     let mut sandbox = of_node(share, files);
     sandbox.readable = None;
     sandbox.writable.extend(save_folders);
@@ -108,10 +113,33 @@ pub(super) fn has_home_folders(folder: &Path) -> bool {
         || home.is_some_and(is_above)
 }
 
-/// The folder of a file that is made there later.
-fn folder_of(file: &Path) -> Option<PathBuf> {
-    let folder = Path::new(".").join(file.parent()?);
-    // Without the folder, an error is reported when the file is opened.
-    std::fs::create_dir_all(&folder).ok()?;
-    Some(folder)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::Enforcement;
+    use std::fs;
+    use std::thread;
+
+    #[test]
+    fn a_file_that_a_node_writes_gives_no_right_to_its_folder() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| home.path().join(name);
+        fs::create_dir(path("share")).expect("a new folder");
+        for name in ["hashes", ".profile"] {
+            fs::write(path(name), "old\n").expect("a new file");
+        }
+        let sandbox = of_node(&path("share"), [path("hashes")]);
+        let tries = || {
+            if sandbox.enter().expect("the rules are valid") != Enforcement::Full {
+                return;
+            }
+            fs::write(path("hashes"), "new\n").expect("writable");
+            assert_eq!(fs::read(path("hashes")).expect("readable"), b"new\n");
+            fs::write(path(".profile"), "new\n").expect_err("another file");
+            fs::write(path("new"), "").expect_err("a new file");
+            fs::remove_file(path("hashes")).expect_err("its folder is not writable");
+        };
+        thread::scope(|scope| scope.spawn(tries).join()).expect("nothing has failed");
+        assert_eq!(fs::read(path(".profile")).expect("readable"), b"old\n");
+    }
 }

@@ -60,18 +60,9 @@ impl HashCacheFile {
     /// Opens or creates the file, and reads it. Invalid lines, and a file that cannot
     /// be read, are ignored.
     pub(super) fn open(path: &Path) -> io::Result<(Self, HashMap<FileIdentity, CacheEntry>)> {
-        // The open of a FIFO would block.
-        if path.exists() && !path.is_file() {
-            return Err(io::Error::other("not a regular file"));
-        }
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let options = OpenOptions::new().append(true).create(true).clone();
         let mut opened = Self {
             path: path.to_owned(),
-            // A file that can only be written is of use, too.
-            file: (options.clone().read(true).open(path)).or_else(|_| options.open(path))?,
+            file: open_or_create(path)?,
             lines: 0,
             bytes: 0,
         };
@@ -194,6 +185,23 @@ impl HashCacheFile {
         }
         Ok(())
     }
+}
+
+/// Opens or creates the file of a hash cache, and the folders above it.
+///
+/// # Errors
+/// The system's reason.
+pub fn open_or_create(path: &Path) -> io::Result<File> {
+    // The open of a FIFO would block.
+    if path.exists() && !path.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let options = OpenOptions::new().append(true).create(true).clone();
+    // A file that can only be written is of use, too.
+    (options.clone().read(true).open(path)).or_else(|_| options.open(path))
 }
 
 /// Reads a line with its end, or [`MAX_LINE`] bytes of a longer one. Returns whether there is none.

@@ -38,6 +38,7 @@ mod watch;
 mod worker_messages;
 
 pub use folder::{Folder, FolderSettings};
+pub use hash_cache_file::open_or_create as open_hash_cache;
 pub use hash_worker::HashWorker;
 pub use scan_worker::ScanWorker;
 pub use shared_file::SharedFile;

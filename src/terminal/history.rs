@@ -87,8 +87,12 @@ impl History {
     }
 }
 
-/// Opens the file for reading and appending, and locks it. Closing it unlocks it.
-fn open(path: &Path) -> io::Result<File> {
+/// Opens or creates the file, and the folders above it, for reading and appending, and locks the
+/// file. Closing it unlocks it.
+///
+/// # Errors
+/// The system's reason.
+pub fn open(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         // The history is private: it names the files that were fetched.
         DirBuilder::new()

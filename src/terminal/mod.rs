@@ -26,7 +26,7 @@ mod status_text;
 mod transfer_rate;
 
 pub use completion::{FindNames, LineCompleter};
-pub use history::HistoryArgs;
+pub use history::{HistoryArgs, open as open_history};
 pub(crate) use mode::{TerminalMode, block_stops, is_in_foreground};
 pub(crate) use node_text::node_text;
 pub use output::TerminalOutput;

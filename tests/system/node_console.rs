@@ -31,6 +31,19 @@ fn node_at_terminal(relay: &Server, share: &Path, args: &[&str]) -> Terminal {
     Terminal::start(command)
 }
 
+#[test]
+fn a_console_keeps_its_history_from_within_its_sandbox() {
+    let (relay, share, home) = (relay(&[]), folder(&[]), folder(&[]));
+    let history = home.path().join("new/history");
+    let mut command = node_command(relay.address(), share.path(), &[]);
+    command.arg("--history").arg(&history);
+    let mut terminal = Terminal::start(command);
+    terminal.at_prompt("stats");
+    eventually("it is stored", || {
+        fs::read_to_string(&history).is_ok_and(|lines| lines == "stats\n")
+    });
+}
+
 /// Registers a fake node with one file.
 pub(crate) fn announce(relay: &Server, node: &FakeServer, name: &str, size: usize) {
     let (ip, port) = (node.address().ip(), node.address().port());
