@@ -1,13 +1,14 @@
 //! Least rights: what the kernel still lets the current thread, and all threads that it
-//! starts afterwards, open and connect to (landlock(7)). Files and sockets that are open
-//! already are not affected. What an old kernel cannot restrict stays allowed.
+//! starts afterwards, open, connect to and signal (landlock(7)). Files and sockets that are
+//! open already are not affected. What an old kernel cannot restrict stays allowed, and so do
+//! datagrams over UDP and Unix sockets that have a path.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, NetPort, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetError, RulesetStatus, path_beneath_rules,
+    RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 
 /// The rights that remain.
@@ -18,10 +19,12 @@ pub struct Sandbox {
     /// The files that can be read and changed, and the folders, with everything below, in which
     /// files can also be made and removed.
     pub writable: Vec<PathBuf>,
-    /// Whether sockets can be bound and connected.
+    /// Whether sockets of TCP can be bound and connected.
     pub has_network: bool,
     /// Without a network: the ports to which TCP still connects.
     pub connect_ports: Vec<u16>,
+    /// Whether processes outside can be signalled.
+    pub may_signal: bool,
 }
 
 /// How much of a [`Sandbox`] the kernel enforces.
@@ -47,7 +50,12 @@ impl Sandbox {
             Some(_) => all,
             None => all & !read,
         };
-        let mut ruleset = Ruleset::default().handle_access(restricted)?;
+        let mut ruleset = Ruleset::default()
+            .handle_access(restricted)?
+            .scope(Scope::AbstractUnixSocket)?;
+        if !self.may_signal {
+            ruleset = ruleset.scope(Scope::Signal)?;
+        }
         if !self.has_network {
             ruleset = ruleset.handle_access(AccessNet::from_all(ABI::V4))?;
         }

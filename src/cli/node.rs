@@ -367,7 +367,7 @@ fn rights(args: &NodeArgs, share: &Path, fetches: bool) -> Sandbox {
     // An error is reported when the file is used.
     let _ = hash_cache.as_deref().map(open_hash_cache);
     if !fetches {
-        return rights::of_node(share, hash_cache);
+        return rights::of_node(share, hash_cache, args.messages.on_message.is_some());
     }
     let is_read = args.console.is_enabled();
     let history = args.history.path().filter(|_| is_read);

@@ -85,8 +85,8 @@ pub(super) struct RelayArgs {
     /// Maximum number of messages per second from one address; addresses in --trust are exempt
     #[arg(long, value_name = "N", default_value = "200", value_parser = integer::<u32>(1..))]
     message_rate_per_address: u32,
-    /// Keep all rights of the user: by default, the relay can open no file and connect to
-    /// nothing
+    /// Keep all rights of the user: by default, the relay can open no file, and neither connect
+    /// over TCP or to abstract Unix sockets nor signal other processes
     #[arg(long)]
     no_sandbox: bool,
     #[command(flatten)]
@@ -206,6 +206,8 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
     if let Some(registry) = registry {
         registry.start(has_sandbox, reactor.handle())?;
     }
+    // In its sandbox, the relay cannot connect to an abstract socket.
+    let manager = ServiceManager::from_environment();
     if has_sandbox {
         rights::keep_only(&rights::of_relay());
     }
@@ -226,7 +228,7 @@ pub(super) fn run(args: RelayArgs) -> Result<Exit, StartupError> {
         ));
     }
     print_id(&output, "relay-server", id, false);
-    run_server(reactor, ServiceManager::from_environment(), announcement)
+    run_server(reactor, manager, announcement)
 }
 
 impl RelayArgs {

@@ -7,7 +7,7 @@ use crate::logging::OPERATOR;
 use crate::registry::{RegistryAddress, RegistryHost};
 use crate::sandbox::Sandbox;
 
-/// What a relay needs: it opens no file and connects to nothing.
+/// What a relay needs: it opens no file, connects to nothing and signals nobody.
 pub(super) fn of_relay() -> Sandbox {
     Sandbox {
         readable: Some(Vec::new()),
@@ -34,26 +34,31 @@ pub(super) fn of_registry(address: &RegistryAddress) -> Sandbox {
 }
 
 /// What a node needs. `files` are those that it writes. They must be there: the folder of a file
-/// may be a home folder.
-pub(super) fn of_node(share: &Path, files: impl IntoIterator<Item = PathBuf>) -> Sandbox {
+/// may be a home folder. With a command for messages, it kills this command.
+pub(super) fn of_node(
+    share: &Path,
+    files: impl IntoIterator<Item = PathBuf>,
+    has_command: bool,
+) -> Sandbox {
     let mut readable = vec![share.to_owned()];
     readable.extend(folders_around(share));
     Sandbox {
         readable: Some(readable),
         writable: files.into_iter().filter(|file| file.is_file()).collect(),
         has_network: true,
+        may_signal: has_command,
         ..Sandbox::default()
     }
 }
 
 /// What a node with a console needs: `share PATH` takes any file, and what is fetched goes
-/// into the share or another of `save_folders`.
+/// into the share or another of `save_folders`. Ctrl-Z stops the other programs of its job, too.
 pub(super) fn of_console(
     share: &Path,
     files: impl IntoIterator<Item = PathBuf>,
     save_folders: Vec<PathBuf>,
 ) -> Sandbox {
-    let mut sandbox = of_node(share, files);
+    let mut sandbox = of_node(share, files, true);
     sandbox.readable = None;
     sandbox.writable.extend(save_folders);
     sandbox
@@ -128,7 +133,7 @@ mod tests {
         for name in ["hashes", ".profile"] {
             fs::write(path(name), "old\n").expect("a new file");
         }
-        let sandbox = of_node(&path("share"), [path("hashes")]);
+        let sandbox = of_node(&path("share"), [path("hashes")], false);
         let tries = || {
             if sandbox.enter().expect("the rules are valid") != Enforcement::Full {
                 return;

@@ -3,9 +3,14 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
+
+use rustix::process::{Pid, Signal, getpid, kill_process, test_kill_process};
 
 use peerline::sandbox::{Enforcement, Sandbox};
 
@@ -52,6 +57,32 @@ fn without_rights_no_file_opens_and_no_connection() {
         },
     );
     assert_eq!(fs::read(&file).expect("this thread may"), b"content");
+}
+
+#[test]
+fn programs_outside_of_the_sandbox_get_neither_connections_nor_signals() {
+    let name = format!("peerline-sandbox-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).expect("a short name");
+    let _listener = UnixListener::bind_addr(&address).expect("a free name");
+    let mut other = Command::new("cat").stdin(Stdio::piped()).spawn();
+    let other = other.as_mut().expect("it starts");
+    let other_pid = Pid::from_child(other);
+    in_sandbox(Sandbox::default(), || {
+        assert_denied(UnixStream::connect_addr(&address));
+        assert_denied(kill_process(other_pid, Signal::TERM).map_err(Into::into));
+        test_kill_process(getpid()).expect("it is the own process");
+    });
+    let sandbox = Sandbox {
+        may_signal: true,
+        ..Sandbox::default()
+    };
+    in_sandbox(sandbox, || {
+        assert_denied(UnixStream::connect_addr(&address));
+        test_kill_process(other_pid).expect("it is allowed");
+    });
+    drop(other.stdin.take());
+    let status = other.wait().expect("the input has ended");
+    assert!(status.success(), "{status}");
 }
 
 #[test]
@@ -158,7 +189,7 @@ fn a_node_in_its_sandbox_lacks_nothing() {
     let home = folder(&[("share/file", b"content")]);
     let path = |name: &str| home.path().join(name).display().to_string();
     let relay = relay(&[]);
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_peer-node"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peer-node"));
     command.current_dir(home.path()).env("HOME", home.path());
     // The name is resolved, and resolved again when the relay is gone.
     command.args(["localhost", &relay.address().port().to_string()]);

@@ -27,11 +27,21 @@ fn report(manager: &UnixDatagram) -> String {
 #[test]
 fn a_relay_reports_that_it_is_ready_and_that_it_stops() {
     let home = folder(&[]);
-    let path = home.path().join("notify");
-    let address = SocketAddr::from_pathname(&path).expect("a short path");
-    let manager = service_manager(&address);
+    let path = home.path().join("notify").display().to_string();
+    let abstract_name = format!("@peerline-relay-{}", std::process::id());
+    for name in [&path, &abstract_name] {
+        let address = match name.strip_prefix('@') {
+            Some(name) => SocketAddr::from_abstract_name(name),
+            None => SocketAddr::from_pathname(name),
+        };
+        reports_to(&address.expect("a short name"), name);
+    }
+}
+
+fn reports_to(address: &SocketAddr, name: &str) {
+    let manager = service_manager(address);
     let mut command = relay_command(&[]);
-    command.env("NOTIFY_SOCKET", &path);
+    command.env("NOTIFY_SOCKET", name);
     let mut relay = Server::start(command);
     assert_eq!(report(&manager), "READY=1");
     // It accepts connections by then.
