@@ -97,7 +97,7 @@ impl Directory {
         max_per_address: usize,
     ) -> Result<SlotId, DirectoryError> {
         let slot = match self.nodes.find(&address) {
-            Some(slot) if self.nodes[slot].has_key && self.item(slot).id != by.key => {
+            Some(slot) if self.has_other_key(slot, by.key) => {
                 return Err(DirectoryError::OtherKey);
             }
             Some(slot) if self.nodes[slot].has_key || by.key.is_none() => {
@@ -144,7 +144,7 @@ impl Directory {
         let slot = slot.ok_or(DirectoryError::UnknownNode)?;
         let node = &self.nodes[slot];
         match node.has_key {
-            true if self.item(slot).id != by.key => Err(DirectoryError::OtherKey),
+            true if self.has_other_key(slot, by.key) => Err(DirectoryError::OtherKey),
             false if node.source != by.source => Err(DirectoryError::NotOwner),
             true | false => Ok(slot),
         }
@@ -203,23 +203,28 @@ impl Directory {
         }
     }
 
-    /// Removes a node. `by` must be allowed to act for it; a trusted address may remove every
-    /// node without a key.
+    /// The slot of a node, if `by` may remove it: as one that may act for it, or as a trusted
+    /// address if the node has no key.
     ///
     /// # Errors
     /// See [`Directory::owned_slot`].
-    pub(super) fn unregister(
-        &mut self,
+    pub(super) fn removable_slot(
+        &self,
         address: &NodeAddress,
         mut by: Registrant,
         is_trusted: bool,
-    ) -> Result<(), DirectoryError> {
+    ) -> Result<SlotId, DirectoryError> {
         if is_trusted && let Some(slot) = self.nodes.find(address) {
             by.source = self.nodes[slot].source;
         }
-        let slot = self.owned_slot(address, by)?;
-        self.remove(slot);
-        Ok(())
+        self.owned_slot(address, by)
+    }
+
+    /// Removes a node, whoever registered it.
+    pub(super) fn evict(&mut self, address: &NodeAddress) {
+        if let Some(slot) = self.nodes.find(address) {
+            self.remove(slot);
+        }
     }
 
     /// When the next lease expires.
@@ -349,7 +354,8 @@ mod tests {
                     if !model.contains(&line) {
                         model.push(line);
                     }
-                } else if directory.unregister(&address, by, false).is_ok() {
+                } else if directory.removable_slot(&address, by, false).is_ok() {
+                    directory.evict(&address);
                     model.retain(|other| *other != line);
                     // The slot may be reused.
                     directory.release_departed();

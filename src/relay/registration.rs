@@ -150,13 +150,15 @@ impl Relay {
             // Nodes on loopback are not disclosed to clients elsewhere.
             return Err(rejection(DirectoryError::UnknownNode, address));
         }
-        self.directory
-            .unregister(&address, by, is_trusted)
+        let slot = self
+            .directory
+            .removable_slot(&address, by, is_trusted)
             .map_err(|error| rejection(error, address))?;
+        self.record_removal((address, slot), now);
+        self.directory.evict(&address);
         // Frees the slot of a node without files now: REGISTER and UNREGISTER in a row
         // could outrun the clean-up on the timer.
         self.remove_departed(1);
-        self.record_removal(address, now);
         info!("node {address} unregistered by {source}");
         Ok(())
     }

@@ -6,6 +6,7 @@ use crate::protocol::NodeAddress;
 use crate::relay::directory::{Directory, REMOTE_LEASE};
 use crate::relay::registrant::Registrant;
 use crate::relay::table::SlotId;
+use crate::tls::KeyId;
 
 impl Directory {
     /// The slot of a live node.
@@ -24,6 +25,11 @@ impl Directory {
             source: self.nodes[slot].source,
             key: self.ids.get(&slot).copied(),
         }
+    }
+
+    /// Whether a node has shown a key, and this is not it.
+    pub(in crate::relay) fn has_other_key(&self, slot: SlotId, key: Option<KeyId>) -> bool {
+        self.nodes[slot].has_key && self.ids.get(&slot) != key.as_ref()
     }
 
     /// Changes who registered a node.
@@ -55,12 +61,5 @@ impl Directory {
     pub(in crate::relay) fn admit_any_announcer(&mut self, slot: SlotId) {
         let node = &mut self.nodes[slot];
         node.last_announcer = node.first_registration.wrapping_sub(1 << 30);
-    }
-
-    /// Removes a node, whoever registered it.
-    pub(in crate::relay) fn evict(&mut self, address: &NodeAddress) {
-        if let Some(slot) = self.nodes.find(address) {
-            self.remove(slot);
-        }
     }
 }

@@ -8,12 +8,11 @@ use crate::relay::index::{ContentId, Holder, Minute, name_work, with_margin};
 use crate::relay::registrant::Registrant;
 use crate::relay::shared_directory::change::{DirectoryChange, NodeHeader};
 use crate::relay::shared_directory::{
-    InstanceId, LEASE_GRACE, RegistryBatch, RegistryCommand, RegistryLink,
+    Hold, InstanceId, LEASE_GRACE, RegistryBatch, RegistryCommand, RegistryLink,
 };
 use crate::relay::table::SlotId;
 use crate::role::Output;
 use crate::session::responder::Responder;
-use crate::tls::KeyId;
 
 /// What became of a change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,7 +47,7 @@ impl Relay {
         };
         let is_own = shared.link == RegistryLink::Connected(batch.origin);
         if is_own && !shared.unconfirmed.has_overtaken() {
-            shared.confirm(batch.number);
+            self.confirm(batch.number);
             return true;
         }
         if !is_own
@@ -63,14 +62,14 @@ impl Relay {
             };
             let Some(line) = shared.incoming.next_line(&batch.text) else {
                 if is_own {
-                    shared.confirm(batch.number);
+                    self.confirm(batch.number);
                 }
                 return true;
             };
             *budget = budget.saturating_sub(name_work(line));
             let change = DirectoryChange::parse(line);
             if let Some(DirectoryChange::Node(address)) = change {
-                shared.incoming.subject = Some(address);
+                shared.incoming.set_subject(Some(address));
                 continue;
             }
             let subject = shared.incoming.subject;
@@ -111,6 +110,10 @@ impl Relay {
             return ChangeResult::Rejected;
         };
         match change {
+            DirectoryChange::Renew(_, address) if shared.incoming.refused == Some(address) => {
+                self.dispute_renewal(address, now);
+                ChangeResult::Applied
+            }
             DirectoryChange::Renew(lease, address) => {
                 match self.directory.find(&address) {
                     Some(slot) => {
@@ -153,7 +156,7 @@ impl Relay {
     fn apply_again(
         &mut self,
         subject: Option<NodeAddress>,
-        change: DirectoryChange<'_>,
+        mut change: DirectoryChange<'_>,
         budget: &mut usize,
         out: &mut Output<Self>,
         now: Instant,
@@ -164,10 +167,13 @@ impl Relay {
         if !shared.unconfirmed.is_overtaken(&address) {
             return ChangeResult::Applied;
         }
+        let mut is_mixed = false;
         let mut is_own = matches!(change, DirectoryChange::Add(_) | DirectoryChange::State(_));
         if let Some(slot) = self.directory.find(&address) {
             let node = *shared.node(slot);
-            if let DirectoryChange::Add(_) = change
+            let key = self.directory.registrant(slot).key;
+            if let DirectoryChange::Add(header) = change
+                && header.key == key
                 && node.is_own
                 && shared.publications.contains(&address)
             {
@@ -181,6 +187,13 @@ impl Relay {
                 change => matches!(change, DirectoryChange::State(_)),
             };
             is_own = node.is_own || is_registration;
+            if let DirectoryChange::State(header) = change
+                && (header.key != key || node.hold == Hold::Disputed)
+            {
+                // The engine's record has the files of another node.
+                change = DirectoryChange::Add(header);
+                is_mixed = true;
+            }
         }
         let result = self.apply_to_node(address, change, budget, out, now);
         if let Some(shared) = &mut self.shared
@@ -188,6 +201,9 @@ impl Relay {
             && let Some(slot) = self.directory.find(&address)
         {
             shared.node(slot).is_own = is_own;
+            if is_mixed {
+                shared.publish_node(address, slot, DirectoryChange::Add);
+            }
         }
         result
     }
@@ -202,14 +218,19 @@ impl Relay {
     ) -> ChangeResult {
         match change {
             DirectoryChange::Add(header) | DirectoryChange::State(header)
-                if self.is_refused(address, header.key, now) =>
+                if self.is_refused(address, &header, now) =>
             {
+                ChangeResult::Applied
+            }
+            DirectoryChange::Key(key) => {
+                self.check_key(address, key);
                 ChangeResult::Applied
             }
             DirectoryChange::Add(header) => {
                 let Some((slot, _)) = self.apply_header(address, header, out, now) else {
                     return ChangeResult::Rejected;
                 };
+                self.set_hold(slot, Hold::Confirmed);
                 // Its files follow.
                 self.index.remove_files(slot, budget);
                 match self.index.file_count(slot) {
@@ -247,33 +268,6 @@ impl Relay {
         }
     }
 
-    /// Whether a registration does not count, because the node at its address has shown a
-    /// key. The lines that follow it do not count either.
-    fn is_refused(&mut self, address: NodeAddress, key: Option<KeyId>, now: Instant) -> bool {
-        let Some(slot) = self.directory.find(&address) else {
-            return false;
-        };
-        let is_refused = self.is_held_by_key(slot, key, now);
-        if is_refused && let Some(shared) = &mut self.shared {
-            shared.incoming.subject = None;
-            if shared.node(slot).is_own {
-                // The engine's record is that of the other registration.
-                shared.publish_node(address, slot, DirectoryChange::Add);
-            }
-        }
-        is_refused
-    }
-
-    /// Whether a node has shown a key, and a registration with this `key` has none. It then
-    /// waits until the lease has ended, as at one relay
-    /// ([`Directory::register`](crate::relay::directory::Directory::register)): whichever
-    /// comes first, all relays list the node with the key.
-    pub(super) fn is_held_by_key(&self, slot: SlotId, key: Option<KeyId>, now: Instant) -> bool {
-        key.is_none()
-            && self.directory.registrant(slot).key.is_some()
-            && self.remaining_lease(slot, now) > LEASE_GRACE
-    }
-
     /// Makes or changes the entry of a node. Returns its slot, and whether it is a new one;
     /// none if there is no room.
     fn apply_header(
@@ -284,15 +278,21 @@ impl Relay {
         now: Instant,
     ) -> Option<(SlotId, bool)> {
         let mut known = self.directory.find(&address);
+        let hold = known.map(|slot| self.hold(slot));
         if known.is_some_and(|slot| self.epoch(slot) != header.epoch) {
             self.directory.evict(&address);
             known = None;
+            if let Some(shared) = &mut self.shared {
+                shared.outgoing.forget_renewal(&address);
+            }
         }
         let end = now + header.lease + LEASE_GRACE;
         let slot = self.put_node((address, header), end, out, now)?;
         if let Some(shared) = &mut self.shared {
             shared.node(slot).is_own = false;
         }
+        // The engine keeps the files of its record.
+        self.set_hold(slot, hold.unwrap_or_default().max(Hold::Confirmed));
         Some((slot, known.is_none()))
     }
 
@@ -374,13 +374,20 @@ impl Relay {
         }
     }
 
-    /// What is left of the lease of a node, with the grace that the engine gives.
-    pub(super) fn remaining_lease(&self, slot: SlotId, now: Instant) -> Duration {
+    /// Whether the lease of a node was last renewed at this relay.
+    pub(super) fn is_own(&self, slot: SlotId) -> bool {
         let shared = self.shared.as_ref();
         let node = shared.and_then(|shared| shared.nodes.get(slot as usize));
-        let is_own = node.is_some_and(|node| node.is_own);
+        node.is_some_and(|node| node.is_own)
+    }
+
+    /// What is left of the lease of a node, with the grace that the engine gives.
+    pub(super) fn remaining_lease(&self, slot: SlotId, now: Instant) -> Duration {
         let end = self.directory.lease_end(slot).unwrap_or(now);
-        let grace = if is_own { LEASE_GRACE } else { Duration::ZERO };
+        let grace = match self.is_own(slot) {
+            true => LEASE_GRACE,
+            false => Duration::ZERO,
+        };
         end.saturating_duration_since(now) + grace
     }
 }

@@ -2,14 +2,19 @@
 //!
 //! ```text
 //! NODE ip port                         the node of the lines that follow
-//! ADD source epoch lease relay [id]    it is new, and has no files yet
-//! STATE source epoch lease relay [id]  it is still there; its files stay; - is no id
+//! KEY id                               the key with which it is registered; - is no key
+//! ADD source epoch lease relay id      it is new, and has no files yet; no id is the same as -
+//! STATE source epoch lease relay id    it is still there; its files stay
 //! REMOVE                               it has left
 //! SHARE, SHAREDIGEST, UNSHARE          as the node announced it
 //! RENEW lease ip port                  the lease of a node
 //! LISTEN ip port, UNLISTEN ip port
 //! MESSAGE ip port ip port text         to, from
 //! ```
+//!
+//! The word `held` follows the id of a node that other relays already know with this key;
+//! `key_conflicts` says what for. `KEY` comes first, unless `ADD` or `STATE` says the same. A
+//! relay of an older version writes neither.
 //!
 //! A relay skips lines that it does not understand: they may be of a later version.
 
@@ -28,6 +33,8 @@ const MAX_LEASE: u64 = 365 * 24 * 3600;
 pub enum DirectoryChange<'a> {
     /// The node of the changes that follow.
     Node(NodeAddress),
+    /// The key with which that node is registered.
+    Key(Option<KeyId>),
     /// The node is new.
     Add(NodeHeader),
     /// The node is there.
@@ -60,6 +67,8 @@ pub struct NodeHeader {
     pub relay: u64,
     /// The key of the node, if it has shown one.
     pub key: Option<KeyId>,
+    /// Other relays already know the node with this key.
+    pub is_held: bool,
 }
 
 impl<'a> DirectoryChange<'a> {
@@ -70,6 +79,7 @@ impl<'a> DirectoryChange<'a> {
         let (word, fields) = text.split_once(' ').unwrap_or((text, ""));
         Some(match word {
             "NODE" => Self::Node(NodeAddress::parse(fields).ok()?),
+            "KEY" => Self::Key(parse_key(fields)?),
             "ADD" => Self::Add(NodeHeader::parse(fields)?),
             "STATE" => Self::State(NodeHeader::parse(fields)?),
             "REMOVE" => Self::Remove,
@@ -104,6 +114,8 @@ impl fmt::Display for DirectoryChange<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Node(address) => write!(f, "NODE {address}"),
+            Self::Key(Some(key)) => write!(f, "KEY {key}"),
+            Self::Key(None) => f.write_str("KEY -"),
             Self::Add(header) => write!(f, "ADD {header}"),
             Self::State(header) => write!(f, "STATE {header}"),
             Self::Remove => f.write_str("REMOVE"),
@@ -119,21 +131,21 @@ impl fmt::Display for DirectoryChange<'_> {
 }
 
 impl NodeHeader {
-    /// Parses `source epoch lease relay [id]`, or `-` for no id. Ignores fields after them.
+    /// Parses `source epoch lease relay [id [held]]`. Ignores fields after them: a later version
+    /// may write some.
     #[must_use]
     pub fn parse(fields: &str) -> Option<Self> {
         let mut words = fields.split(' ');
-        Some(Self {
+        let header = Self {
             source: canonical(words.next()?.parse().ok()?),
             epoch: words.next()?.parse().ok()?,
             lease: parse_lease(words.next()?)?,
             relay: words.next()?.parse().ok()?,
-            key: match words.next() {
-                // A later version writes fields after it.
-                None | Some("-") => None,
-                Some(id) => Some(id.parse().ok()?),
-            },
-        })
+            key: parse_key(words.next().unwrap_or("-"))?,
+            is_held: false,
+        };
+        let is_held = header.key.is_some() && words.next() == Some("held");
+        Some(Self { is_held, ..header })
     }
 }
 
@@ -142,9 +154,18 @@ impl fmt::Display for NodeHeader {
         let (source, epoch, lease) = (self.source, self.epoch, self.lease.as_secs());
         write!(f, "{source} {epoch} {lease} {}", self.relay)?;
         match self.key {
+            Some(key) if self.is_held => write!(f, " {key} held"),
             Some(key) => write!(f, " {key}"),
             None => Ok(()),
         }
+    }
+}
+
+/// Parses the id of a key, or `-` for no key.
+fn parse_key(text: &str) -> Option<Option<KeyId>> {
+    match text {
+        "-" => Some(None),
+        id => Some(Some(id.parse().ok()?)),
     }
 }
 
@@ -168,6 +189,9 @@ mod tests {
             "ADD 192.0.2.1 1234567890123 60 7",
             "STATE ::1 18446744073709551615 1 18446744073709551615",
             "STATE ::1 5 60 7 sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "STATE ::1 5 60 7 sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= held",
+            "KEY sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "KEY -",
             "REMOVE",
             "SHARE 18446744073709551615 - a b",
             &format!("SHAREDIGEST {hash} sha-256 {hash} a"),
@@ -195,6 +219,8 @@ mod tests {
             "NODE",
             "NODE 0.0.0.0 1",
             "NODE * 1",
+            "KEY",
+            "KEY key",
             "ADD 192.0.2.1 x 60 1",
             "ADD 192.0.2.1 1 60",
             "ADD 192.0.2.1 1 60 1 key",

@@ -10,7 +10,10 @@ use memchr::memchr;
 use crate::logging::OPERATOR;
 use crate::protocol::NodeAddress;
 use crate::relay::Relay;
-use crate::relay::shared_directory::{RegistryCommand, RegistryLink, RegistryUpdate, Unpublished};
+use crate::relay::shared_directory::outgoing::Subject;
+use crate::relay::shared_directory::{
+    RegistryCommand, RegistryLink, RegistryUpdate, RemovedNode, Unpublished,
+};
 use crate::role::Output;
 
 /// The work of one turn of the loop, in lines with short names; the other lines follow in the next
@@ -27,6 +30,8 @@ pub(super) struct IncomingUpdates {
     line_start: usize,
     /// The node of the lines there.
     pub(super) subject: Option<NodeAddress>,
+    /// The node of the lines there that do not count; see `key_conflict`.
+    pub(super) refused: Option<NodeAddress>,
 }
 
 impl IncomingUpdates {
@@ -41,6 +46,16 @@ impl IncomingUpdates {
         self.line_start = self.position;
         self.position += end + 1;
         Some(&rest[..end])
+    }
+
+    /// The lines that follow are of this node.
+    pub(super) fn set_subject(&mut self, subject: Option<NodeAddress>) {
+        (self.subject, self.refused) = (subject, None);
+    }
+
+    /// The lines that follow do not count.
+    pub(super) fn refuse(&mut self, node: NodeAddress) {
+        (self.subject, self.refused) = (None, Some(node));
     }
 
     /// The last line is the next one again.
@@ -96,7 +111,7 @@ impl Relay {
             };
             if is_handled {
                 shared.incoming.position = 0;
-                shared.incoming.subject = None;
+                shared.incoming.set_subject(None);
                 (shared.send)(RegistryCommand::Handled);
             } else {
                 shared.incoming.queue.push_front(update);
@@ -199,24 +214,23 @@ impl Relay {
         let renewed = shared.outgoing.clear();
         shared.flow.clear();
         let mut marks: Vec<(NodeAddress, Unpublished)> = Vec::new();
-        marks.extend(renewed.into_iter().map(|node| (node, Unpublished::Renewal)));
+        marks.extend(renewed.into_keys().map(|node| (node, Unpublished::Renewal)));
         let missing = missing.into_iter().map(|(_, node)| node);
-        let missing = missing.filter(|node| self.directory.find(node).is_some());
         marks.extend(missing.map(|node| (node, Unpublished::Change)));
         let mut in_doubt = Vec::new();
-        for (address, is_overtaken) in shared.unconfirmed.clear() {
-            marks.push((address, Unpublished::Change));
-            if is_overtaken {
-                in_doubt.extend(self.directory.find(&address));
+        for node in shared.unconfirmed.clear() {
+            let Subject { address, key } = node.subject;
+            let slot = self.directory.find(&address);
+            match slot {
+                Some(_) => marks.push((address, Unpublished::Change)),
+                None => _ = shared.removed.insert(address, RemovedNode { at: now, key }),
             }
+            in_doubt.extend(slot.filter(|_| node.is_overtaken));
         }
         for (address, mark) in marks {
-            match self.directory.find(&address) {
-                Some(slot) => {
-                    let node = shared.node(slot);
-                    node.unpublished = node.unpublished.max(mark);
-                }
-                None => _ = shared.removed.insert(address, now),
+            if let Some(slot) = self.directory.find(&address) {
+                let node = shared.node(slot);
+                node.unpublished = node.unpublished.max(mark);
             }
         }
         for slot in in_doubt {

@@ -5,7 +5,8 @@
 //! see [`crate::registry`]) puts the batches of all relays in one order, and every relay
 //! applies those of the others (`apply`). Relays agree because the last change in the
 //! order of the engine decides: a relay that has applied changes of its own too early
-//! applies them again when they return (`unconfirmed`). A client whose changes come faster than
+//! applies them again when they return (`unconfirmed`). Only a node with a key keeps its address
+//! against later changes (`key_conflict`). A client whose changes come faster than
 //! the engine takes them waits (`flow_control`).
 //!
 //! A relay that was cut off marks what changes meanwhile. When the engine is back, the
@@ -21,6 +22,7 @@ mod apply;
 mod change;
 mod flow_control;
 mod incoming;
+mod key_conflict;
 mod key_write;
 mod other_relays;
 mod outgoing;
@@ -50,6 +52,7 @@ use crate::relay::shared_directory::reconcile::Reconciliation;
 use crate::relay::shared_directory::status::RegistryCounters;
 use crate::relay::shared_directory::unconfirmed::Unconfirmed;
 use crate::relay::table::SlotId;
+use crate::tls::KeyId;
 
 /// How much longer than its lease an entry lives at other relays and in the engine: its
 /// renewals arrive later there.
@@ -162,8 +165,8 @@ pub(super) struct SharedDirectory {
     flow: FlowControl,
     /// By the slot of the node.
     nodes: Vec<SharedNode>,
-    /// Nodes that left while the relay was cut off, and when.
-    removed: HashMap<NodeAddress, Instant>,
+    /// Nodes that left while the relay was cut off.
+    removed: HashMap<NodeAddress, RemovedNode>,
     reconciliation: Reconciliation,
     publications: Publications,
     /// Where the listeners of this relay begin that are still to be published.
@@ -181,6 +184,13 @@ enum RegistryLink {
     Connected(InstanceId),
 }
 
+/// A node that left.
+struct RemovedNode {
+    at: Instant,
+    /// The key with which it was registered.
+    key: Option<KeyId>,
+}
+
 /// What the registry knows about a node beside the directory.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 struct SharedNode {
@@ -189,10 +199,23 @@ struct SharedNode {
     is_own: bool,
     /// Since then, another relay has published it as it was before, which does not count here.
     is_defended: bool,
+    hold: Hold,
     unpublished: Unpublished,
     /// The number of the last reconciliation in which the engine had a record of it, or got
     /// one.
     seen_in: u32,
+}
+
+/// Whether a node with a key keeps its address; see `key_conflict`.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Hold {
+    /// Only this relay knows the node with its key.
+    #[default]
+    Unconfirmed,
+    /// Others know it, too.
+    Confirmed,
+    /// The same, but the engine's record has something of another registration.
+    Disputed,
 }
 
 /// What the engine does not know about a node, because the relay was cut off.

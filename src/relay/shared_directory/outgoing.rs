@@ -1,12 +1,13 @@
 //! The next batch of changes. A batch is published a few milliseconds after its first
 //! change; renewals wait longer and travel together.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::protocol::NodeAddress;
 use crate::relay::shared_directory::change::DirectoryChange;
+use crate::tls::KeyId;
 
 /// The time from the first change of a batch to its publication.
 const BATCH_DELAY: Duration = Duration::from_millis(5);
@@ -16,6 +17,14 @@ pub(super) const MAX_BATCH: usize = 32 * 1024;
 /// others that the relay is alive.
 const MAX_RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The node that changes are about: a registration with another key is another node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Subject {
+    pub(super) address: NodeAddress,
+    /// The key that it has shown.
+    pub(super) key: Option<KeyId>,
+}
+
 pub(super) struct Outgoing {
     /// The number of the next batch.
     pub(super) number: u64,
@@ -23,9 +32,9 @@ pub(super) struct Outgoing {
     /// Bytes of all changes that were ever appended, but for renewals.
     pub(super) appended: u64,
     /// The node of the last lines.
-    subject: Option<NodeAddress>,
-    /// Nodes whose leases were renewed.
-    renewed: HashSet<NodeAddress>,
+    subject: Option<Subject>,
+    /// Nodes whose leases were renewed, and their keys.
+    renewed: HashMap<NodeAddress, Option<KeyId>>,
     lease: Duration,
     renewal_interval: Duration,
     publish_at: Option<Instant>,
@@ -40,7 +49,7 @@ impl Outgoing {
             text: Vec::new(),
             appended: 0,
             subject: None,
-            renewed: HashSet::new(),
+            renewed: HashMap::new(),
             lease,
             renewal_interval: MAX_RENEWAL_INTERVAL.min(lease / 6),
             publish_at: None,
@@ -58,16 +67,24 @@ impl Outgoing {
     /// Appends a change of a node, or one that is of no node.
     pub(super) fn append(
         &mut self,
-        subject: Option<NodeAddress>,
+        subject: Option<Subject>,
         change: &DirectoryChange<'_>,
         now: Instant,
     ) {
         let before = self.text.len();
-        if let Some(address) = subject
-            && self.subject != subject
+        if let Some(Subject { address, key }) = subject
+            // If what is said of the node before is refused, this is not.
+            && (self.subject != subject || matches!(change, DirectoryChange::Add(_)))
         {
             self.subject = subject;
             self.append_line(&DirectoryChange::Node(address));
+            let says_key = matches!(
+                change,
+                DirectoryChange::Add(_) | DirectoryChange::State(_) | DirectoryChange::Key(_)
+            );
+            if !says_key {
+                self.append_line(&DirectoryChange::Key(key));
+            }
         }
         self.append_line(change);
         self.appended += (self.text.len() - before) as u64;
@@ -75,8 +92,8 @@ impl Outgoing {
     }
 
     /// The lease of a node was renewed.
-    pub(super) fn renew(&mut self, address: NodeAddress) {
-        self.renewed.insert(address);
+    pub(super) fn renew(&mut self, Subject { address, key }: Subject) {
+        self.renewed.insert(address, key);
     }
 
     /// The node has left.
@@ -85,8 +102,8 @@ impl Outgoing {
     }
 
     /// Whether the last change was one of this node: the next batch contains the node.
-    pub(super) fn is_subject(&self, address: NodeAddress) -> bool {
-        self.subject == Some(address)
+    pub(super) fn is_subject(&self, subject: Subject) -> bool {
+        self.subject == Some(subject)
     }
 
     /// Whether to publish now.
@@ -108,7 +125,11 @@ impl Outgoing {
     pub(super) fn take(&mut self, now: Instant) -> (u64, Vec<u8>) {
         if self.renewals_at <= now {
             self.renewals_at = now + self.renewal_interval;
-            for address in std::mem::take(&mut self.renewed) {
+            for (address, key) in std::mem::take(&mut self.renewed) {
+                if key.is_some() {
+                    self.append_line(&DirectoryChange::Node(address));
+                    self.append_line(&DirectoryChange::Key(key));
+                }
                 self.append_line(&DirectoryChange::Renew(self.lease, address));
             }
         }
@@ -119,7 +140,7 @@ impl Outgoing {
     }
 
     /// Forgets what is not published. Returns the nodes whose renewals are forgotten.
-    pub(super) fn clear(&mut self) -> HashSet<NodeAddress> {
+    pub(super) fn clear(&mut self) -> HashMap<NodeAddress, Option<KeyId>> {
         self.text.clear();
         self.subject = None;
         self.publish_at = None;

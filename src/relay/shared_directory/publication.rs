@@ -9,6 +9,7 @@ use crate::protocol::{NodeAddress, Request};
 use crate::relay::Relay;
 use crate::relay::index::NameId;
 use crate::relay::shared_directory::change::{DirectoryChange, NodeHeader};
+use crate::relay::shared_directory::outgoing::Subject;
 use crate::relay::shared_directory::{SharedDirectory, Unpublished};
 use crate::relay::table::SlotId;
 
@@ -199,12 +200,16 @@ impl Relay {
         now: Instant,
     ) {
         let slot = node.slot;
+        let subject = self.subject(address, slot);
         let mut files = match node.step {
             PublicationStep::Files(files) => files,
             PublicationStep::Header(change) => {
-                let header = change(self.node_header(slot));
+                let mut header = change(self.node_header(slot));
+                if let DirectoryChange::Add(header) = &mut header {
+                    header.is_held = header.key.is_some() && self.is_held(slot);
+                }
                 if let Some(shared) = &mut self.shared {
-                    shared.publish(Some(address), &header, now);
+                    shared.publish(Some(subject), &header, now);
                 }
                 self.index.files_of(slot).into_iter()
             }
@@ -213,7 +218,7 @@ impl Relay {
             && let Some(file) = files.next()
         {
             *budget -= 1;
-            self.publish_file(address, slot, file, now);
+            self.publish_file(subject, slot, file, now);
         }
         let Some(shared) = &mut self.shared else {
             return;
@@ -224,7 +229,7 @@ impl Relay {
         }
     }
 
-    fn publish_file(&mut self, address: NodeAddress, slot: SlotId, file: NameId, now: Instant) {
+    fn publish_file(&mut self, subject: Subject, slot: SlotId, file: NameId, now: Instant) {
         let Some(shared) = &mut self.shared else {
             return;
         };
@@ -234,10 +239,10 @@ impl Relay {
         };
         let hash = content.hash();
         let share = Request::Share(content.size, hash, name.clone());
-        shared.publish(Some(address), &DirectoryChange::File(share), now);
+        shared.publish(Some(subject), &DirectoryChange::File(share), now);
         if let (Some(hash), Some(digest)) = (hash.0, digest) {
             let change = DirectoryChange::File(Request::ShareDigest(hash, digest, name));
-            shared.publish(Some(address), &change, now);
+            shared.publish(Some(subject), &change, now);
         }
     }
 }

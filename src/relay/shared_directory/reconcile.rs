@@ -11,7 +11,8 @@ use crate::protocol::{NodeAddress, Request};
 use crate::relay::Relay;
 use crate::relay::index::{ContentId, NameId, name_work};
 use crate::relay::shared_directory::change::{DirectoryChange, NodeHeader};
-use crate::relay::shared_directory::{LEASE_GRACE, NodeRecord, SharedDirectory, Unpublished};
+use crate::relay::shared_directory::outgoing::Subject;
+use crate::relay::shared_directory::{Hold, LEASE_GRACE, NodeRecord, SharedDirectory, Unpublished};
 use crate::relay::table::SlotId;
 use crate::role::Output;
 
@@ -35,7 +36,7 @@ pub(super) struct Reconciliation {
 
 /// The merge of one record.
 struct RecordMerge {
-    address: NodeAddress,
+    subject: Subject,
     slot: SlotId,
     /// Whether the relay's record is the newer one: the engine gets the differences.
     is_ours: bool,
@@ -45,6 +46,8 @@ struct RecordMerge {
 
 /// What to do about a record of the engine.
 enum MergePlan {
+    /// The relay knows the node better, and the engine will.
+    Ignore,
     /// The relay's record is the newer one, and of another entry: it replaces the engine's.
     Publish(SlotId),
     /// Both records become one.
@@ -150,7 +153,11 @@ impl Relay {
         // Others than relays may have set the expiry of the record.
         let longest = header.lease + LEASE_GRACE;
         let remaining = record.remaining.min(longest);
-        if self.has_left_since(address, longest - remaining, now) {
+        let subject = Subject {
+            address,
+            key: header.key,
+        };
+        if self.has_left_since(subject, longest - remaining, now) {
             return true;
         }
         let plan = self.plan_merge(address, header, remaining, now);
@@ -160,6 +167,7 @@ impl Relay {
                 is_ours,
                 is_renewed,
             } => (end, is_ours, is_renewed),
+            MergePlan::Ignore => return true,
             MergePlan::Publish(slot) => {
                 if let Some(shared) = &mut self.shared {
                     shared.publish_node(address, slot, DirectoryChange::Add);
@@ -170,6 +178,7 @@ impl Relay {
         let Some(slot) = self.put_node((address, header), end, out, now) else {
             return false;
         };
+        self.set_hold(slot, Hold::Confirmed);
         let state = DirectoryChange::State(self.node_header(slot));
         let missing = self.index.files_of(slot);
         if let Some(shared) = &mut self.shared {
@@ -177,10 +186,10 @@ impl Relay {
                 shared.unconfirmed.overtake(&address);
             }
             if is_renewed {
-                shared.publish(Some(address), &state, now);
+                shared.publish(Some(subject), &state, now);
             }
             shared.reconciliation.current = Some(RecordMerge {
-                address,
+                subject,
                 slot,
                 is_ours,
                 missing,
@@ -204,18 +213,24 @@ impl Relay {
                 is_renewed: false,
             };
         };
+        let is_own = self.is_own(slot);
+        // What another relay's node was before this one was cut off does not count.
+        let is_refused =
+            (is_own || !self.is_reconciling()) && self.is_held_against(slot, &header, now);
         let own_key = self.directory.registrant(slot).key;
-        let gains_key = own_key.is_none() && header.key.is_some() && remaining > LEASE_GRACE;
+        let gains_key = header.key.is_some() && header.key != own_key && remaining > LEASE_GRACE;
         // A record of this relay's own is older, whenever it was written: the engine may have
         // been paused.
         let is_later =
             header.relay == self.first_epoch || self.remaining_lease(slot, now) >= remaining;
         let is_ours = is_later && !gains_key;
         let is_same_entry = self.epoch(slot) == header.epoch;
-        let has_key = self.is_held_by_key(slot, header.key, now);
         let unpublished = self.take_unpublished(slot);
         let is_unpublished = unpublished != Unpublished::Nothing;
-        if has_key || (is_ours && !is_same_entry && is_unpublished) {
+        if is_refused && !is_own {
+            return MergePlan::Ignore;
+        }
+        if is_refused || (is_ours && !is_same_entry && is_unpublished) {
             return MergePlan::Publish(slot);
         }
         let own_end = self.directory.lease_end(slot);
@@ -227,16 +242,26 @@ impl Relay {
         }
     }
 
+    /// Whether all records are read, not only one.
+    fn is_reconciling(&self) -> bool {
+        let shared = self.shared.as_ref();
+        shared.is_some_and(|shared| shared.reconciliation.is_running)
+    }
+
     /// Whether the node of a record of this age has left meanwhile. Others are told.
-    fn has_left_since(&mut self, address: NodeAddress, age: Duration, now: Instant) -> bool {
+    fn has_left_since(&mut self, node: Subject, age: Duration, now: Instant) -> bool {
         let Some(shared) = &mut self.shared else {
             return false;
         };
-        let left_at = shared.removed.remove(&address);
-        let is_newer = left_at.is_some_and(|at| now.saturating_duration_since(at) <= age);
-        let has_left = is_newer && self.directory.find(&address).is_none();
+        let left = shared.removed.remove(&node.address);
+        let is_newer = left.is_some_and(|left| {
+            // The record of another key is that of another node.
+            let is_same = node.key.is_none() || node.key == left.key;
+            is_same && now.saturating_duration_since(left.at) <= age
+        });
+        let has_left = is_newer && self.directory.find(&node.address).is_none();
         if has_left {
-            shared.publish(Some(address), &DirectoryChange::Remove, now);
+            shared.publish_removal(node, true, now);
         }
         has_left
     }
@@ -272,12 +297,12 @@ impl Relay {
                 merge.missing.remove(&id);
             }
             if merge.is_ours {
-                let address = merge.address;
+                let subject = merge.subject;
                 if own.is_none()
                     && let Some(shared) = &mut self.shared
                 {
                     let change = DirectoryChange::File(Request::Unshare(name.clone()));
-                    shared.publish(Some(address), &change, now);
+                    shared.publish(Some(subject), &change, now);
                 }
                 return true;
             }
@@ -295,11 +320,12 @@ impl Relay {
         let Some(mut merge) = shared.reconciliation.current.take() else {
             return true;
         };
-        if self.directory.find(&merge.address) != Some(merge.slot) || merge.missing.is_empty() {
+        let address = merge.subject.address;
+        if self.directory.find(&address) != Some(merge.slot) || merge.missing.is_empty() {
             return true;
         }
         if merge.is_ours {
-            shared.publish_files(merge.address, merge.slot, merge.missing.into_iter());
+            shared.publish_files(address, merge.slot, merge.missing.into_iter());
             return true;
         }
         let removed = self.index.affordable(merge.missing.iter().copied(), budget);

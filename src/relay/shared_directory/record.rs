@@ -5,8 +5,10 @@ use std::time::Instant;
 use crate::protocol::{Delivery, NodeAddress, Request};
 use crate::relay::Relay;
 use crate::relay::shared_directory::change::{DirectoryChange, NodeHeader};
+use crate::relay::shared_directory::outgoing::Subject;
 use crate::relay::shared_directory::{
-    RegistryBatch, RegistryCommand, RegistryLink, SharedDirectory, SharedNode, Unpublished,
+    Hold, RegistryBatch, RegistryCommand, RegistryLink, RemovedNode, SharedDirectory, SharedNode,
+    Unpublished,
 };
 use crate::relay::table::SlotId;
 
@@ -34,21 +36,28 @@ impl Relay {
             self.init_shared_node(slot, self.local_epoch(slot), true);
         } else if self.may_know_too_little(slot) {
             self.renew_epoch(slot);
+            // It may have left there, and another node may have come.
+            self.set_hold(slot, Hold::Unconfirmed);
         }
         let header = self.node_header(slot);
+        let subject = self.subject(address, slot);
         let Some(shared) = &mut self.shared else {
             return;
         };
         let node = shared.node(slot);
         let is_taken_over = !std::mem::replace(&mut node.is_own, true);
+        let is_disputed = node.hold == Hold::Disputed;
         node.is_defended = false;
         if is_new {
-            shared.record(slot, address, &DirectoryChange::Add(header), now);
+            shared.record(slot, subject, &DirectoryChange::Add(header), now);
         } else if is_other_registrant || (is_taken_over && shared.is_connected()) {
-            shared.record(slot, address, &DirectoryChange::State(header), now);
+            shared.record(slot, subject, &DirectoryChange::State(header), now);
+            if is_disputed && shared.is_connected() {
+                shared.publish_node(address, slot, DirectoryChange::Add);
+            }
         } else if shared.is_connected() {
             shared.expect_record(slot);
-            shared.outgoing.renew(address);
+            shared.outgoing.renew(subject);
         } else {
             let node = shared.node(slot);
             node.unpublished = node.unpublished.max(Unpublished::Renewal);
@@ -81,6 +90,11 @@ impl Relay {
         request: Request<'_>,
         now: Instant,
     ) {
+        if self.shared.is_none() {
+            return;
+        }
+        let node = self.directory.live_address(slot);
+        let subject = node.map(|address| self.subject(address, slot));
         let Some(shared) = &mut self.shared else {
             return;
         };
@@ -90,21 +104,28 @@ impl Relay {
         {
             shared.reconciliation.keep_file(slot, file);
         }
-        if let Some(address) = self.directory.live_address(slot) {
-            shared.record(slot, address, &DirectoryChange::File(request), now);
+        if let Some(subject) = subject {
+            shared.record(slot, subject, &DirectoryChange::File(request), now);
         }
     }
 
-    /// A node has left.
-    pub(in crate::relay) fn record_removal(&mut self, address: NodeAddress, now: Instant) {
+    /// A node leaves.
+    pub(in crate::relay) fn record_removal(
+        &mut self,
+        (address, slot): (NodeAddress, SlotId),
+        now: Instant,
+    ) {
+        let is_held = self.is_held(slot);
+        let subject = self.subject(address, slot);
         let Some(shared) = &mut self.shared else {
             return;
         };
         if shared.is_connected() {
             shared.outgoing.forget_renewal(&address);
-            shared.publish(Some(address), &DirectoryChange::Remove, now);
+            shared.publish_removal(subject, is_held, now);
         } else if shared.removed.len() < MAX_REMOVED {
-            shared.removed.insert(address, now);
+            let key = subject.key;
+            shared.removed.insert(address, RemovedNode { at: now, key });
         }
     }
 
@@ -151,7 +172,14 @@ impl Relay {
             epoch: self.epoch(slot),
             lease: self.settings.lease,
             relay: self.first_epoch,
+            is_held: false,
         }
+    }
+
+    /// The node in a slot, which is at this address.
+    pub(super) fn subject(&self, address: NodeAddress, slot: SlotId) -> Subject {
+        let key = self.directory.registrant(slot).key;
+        Subject { address, key }
     }
 
     /// Begins to keep what the registry knows about a node.
@@ -162,6 +190,7 @@ impl Relay {
                 epoch,
                 is_own,
                 is_defended: false,
+                hold: Hold::Unconfirmed,
                 unpublished: Unpublished::Nothing,
                 seen_in,
             };
@@ -170,23 +199,17 @@ impl Relay {
 }
 
 impl SharedDirectory {
-    /// The batches up to this number have returned.
-    pub(super) fn confirm(&mut self, number: u64) {
-        self.unconfirmed.confirm(number);
-        self.flow.confirm(number);
-    }
-
     /// Publishes a change of a node, or marks the node.
     fn record(
         &mut self,
         slot: SlotId,
-        address: NodeAddress,
+        subject: Subject,
         change: &DirectoryChange<'_>,
         now: Instant,
     ) {
         if self.is_connected() {
             self.expect_record(slot);
-            self.publish(Some(address), change, now);
+            self.publish(Some(subject), change, now);
         } else {
             self.node(slot).unpublished = Unpublished::Change;
         }
@@ -203,19 +226,26 @@ impl SharedDirectory {
         }
     }
 
+    /// Publishes that a node has left. Elsewhere, it keeps its address until then if it is held.
+    pub(super) fn publish_removal(&mut self, subject: Subject, is_held: bool, now: Instant) {
+        self.unconfirmed
+            .remove(subject, is_held, self.outgoing.number);
+        self.publish(Some(subject), &DirectoryChange::Remove, now);
+    }
+
     /// Appends a change to the next batch.
     pub(super) fn publish(
         &mut self,
-        subject: Option<NodeAddress>,
+        subject: Option<Subject>,
         change: &DirectoryChange<'_>,
         now: Instant,
     ) {
-        if let (Some(address), DirectoryChange::Add(_)) = (subject, change) {
-            self.unconfirmed.add(address, self.outgoing.number);
-        } else if let Some(address) = subject
-            && !self.outgoing.is_subject(address)
+        if let (Some(subject), DirectoryChange::Add(_)) = (subject, change) {
+            self.unconfirmed.add(subject, self.outgoing.number);
+        } else if let Some(subject) = subject
+            && !self.outgoing.is_subject(subject)
         {
-            self.unconfirmed.touch(address, self.outgoing.number);
+            self.unconfirmed.touch(subject, self.outgoing.number);
         }
         self.outgoing.append(subject, change, now);
         self.counters.published += 1;

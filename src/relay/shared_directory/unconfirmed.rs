@@ -8,6 +8,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use crate::protocol::NodeAddress;
+use crate::relay::shared_directory::outgoing::Subject;
+use crate::tls::KeyId;
 
 #[derive(Default)]
 pub(super) struct Unconfirmed {
@@ -32,17 +34,57 @@ struct UnconfirmedNode {
     last: u64,
     /// The last batch that contains the whole node.
     added: Option<u64>,
+    /// The first such batch that has not returned.
+    first_added: Option<u64>,
+    /// The key with which the node was registered when it changed last.
+    key: Option<KeyId>,
+    removal: Option<Removal>,
     is_overtaken: bool,
+}
+
+/// The node has left here. Until the batch of this number returns, it is there for others.
+#[derive(Clone, Copy)]
+struct Removal {
+    number: u64,
+    key: KeyId,
+    /// It keeps its address there; see `key_conflict`.
+    is_held: bool,
+}
+
+impl UnconfirmedNode {
+    /// The batches up to this number have returned. Returns whether they contain the whole node
+    /// for the first time.
+    fn confirm(&mut self, number: u64) -> bool {
+        self.removal.take_if(|removal| removal.number <= number);
+        let added = self.first_added.take_if(|first| *first <= number);
+        if added.is_some()
+            && let Some(removal) = &mut self.removal
+        {
+            removal.is_held = true;
+        }
+        added.is_some()
+    }
+}
+
+/// A node of which changes may be lost.
+pub(super) struct NodeInDoubt {
+    pub(super) subject: Subject,
+    /// Another relay has changed it meanwhile.
+    pub(super) is_overtaken: bool,
 }
 
 impl Unconfirmed {
     /// The next batch, of this number, will contain a change of this node.
-    pub(super) fn touch(&mut self, address: NodeAddress, number: u64) {
+    pub(super) fn touch(&mut self, Subject { address, key }: Subject, number: u64) {
         let node = self.nodes.entry(address).or_insert(UnconfirmedNode {
             last: 0,
             added: None,
+            first_added: None,
+            key,
+            removal: None,
             is_overtaken: false,
         });
+        node.key = key;
         if node.last != number {
             node.last = number;
             self.next_nodes.push(address);
@@ -50,11 +92,34 @@ impl Unconfirmed {
     }
 
     /// The next batch, of this number, will contain the whole node.
-    pub(super) fn add(&mut self, address: NodeAddress, number: u64) {
-        self.touch(address, number);
-        if let Some(node) = self.nodes.get_mut(&address) {
+    pub(super) fn add(&mut self, subject: Subject, number: u64) {
+        self.touch(subject, number);
+        if let Some(node) = self.nodes.get_mut(&subject.address) {
             node.added = Some(number);
+            node.first_added.get_or_insert(number);
         }
+    }
+
+    /// The next batch, of this number, will say that the node has left.
+    pub(super) fn remove(&mut self, subject: Subject, is_held: bool, number: u64) {
+        self.touch(subject, number);
+        if let Some(node) = self.nodes.get_mut(&subject.address)
+            && let Some(key) = subject.key
+        {
+            let is_held = is_held || node.removal.is_some_and(|earlier| earlier.is_held);
+            node.removal = Some(Removal {
+                number,
+                key,
+                is_held,
+            });
+        }
+    }
+
+    /// Whether a node with another key keeps this address elsewhere, and has left only here.
+    pub(super) fn is_held_against(&self, address: &NodeAddress, key: Option<KeyId>) -> bool {
+        let node = self.nodes.get(address);
+        node.and_then(|node| node.removal)
+            .is_some_and(|removal| removal.is_held && Some(removal.key) != key)
     }
 
     /// Whether a change of the node is on its way.
@@ -112,18 +177,24 @@ impl Unconfirmed {
         self.overtaken > 0
     }
 
-    /// The batches up to this number have returned.
-    pub(super) fn confirm(&mut self, number: u64) {
+    /// The batches up to this number have returned. Returns the nodes that they contain whole.
+    pub(super) fn confirm(&mut self, number: u64) -> Vec<NodeAddress> {
+        let mut added = Vec::new();
         while let Some(batch) = self.batches.pop_front_if(|batch| batch.number <= number) {
             self.bytes -= batch.bytes;
             for address in batch.nodes {
-                if let Entry::Occupied(node) = self.nodes.entry(address)
-                    && node.get().last <= number
-                {
+                let Entry::Occupied(mut node) = self.nodes.entry(address) else {
+                    continue;
+                };
+                if node.get_mut().confirm(number) {
+                    added.push(address);
+                }
+                if node.get().last <= number {
                     self.overtaken -= usize::from(node.remove().is_overtaken);
                 }
             }
         }
+        added
     }
 
     /// Bytes on their way.
@@ -139,12 +210,17 @@ impl Unconfirmed {
         }
     }
 
-    /// Forgets all batches. Returns the nodes of which changes may be lost, and whether
-    /// another relay has changed them meanwhile.
-    pub(super) fn clear(&mut self) -> Vec<(NodeAddress, bool)> {
+    /// Forgets all batches. Returns the nodes of which changes may be lost.
+    pub(super) fn clear(&mut self) -> Vec<NodeInDoubt> {
         let nodes = std::mem::take(self).nodes.into_iter();
         nodes
-            .map(|(address, node)| (address, node.is_overtaken))
+            .map(|(address, node)| NodeInDoubt {
+                subject: Subject {
+                    address,
+                    key: node.key,
+                },
+                is_overtaken: node.is_overtaken,
+            })
             .collect()
     }
 }

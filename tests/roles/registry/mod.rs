@@ -9,6 +9,7 @@
 mod engine;
 mod flow;
 mod impostor;
+mod key_contest;
 mod keys;
 mod listeners;
 mod lost_records;
