@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Sender};
@@ -100,13 +101,14 @@ impl KnownRelays {
 
     fn find_in(&self, content: &[u8], names: &[String]) -> Result<KnownKeys, StateFileError> {
         let mut known = KnownKeys::default();
+        let names: Vec<String> = names.iter().map(|name| canonical(name)).collect();
         for (index, line) in content.split(|byte| *byte == b'\n').enumerate() {
             let line = String::from_utf8_lossy(line);
             let mut words = line.split_whitespace();
             let Some(name) = words.next().filter(|name| !name.starts_with('#')) else {
                 continue;
             };
-            let is_wanted = names.iter().any(|wanted| name.eq_ignore_ascii_case(wanted));
+            let is_wanted = names.contains(&canonical(name));
             let id = words.next().map(str::parse::<KeyId>);
             match (id, words.next()) {
                 (Some(Ok(id)), None) if is_wanted => known.keys.push((id, index + 1)),
@@ -149,6 +151,18 @@ impl KnownRelays {
             )));
         }
         state_file::read(file).map_err(from_system)
+    }
+}
+
+/// The same for each way to write `HOST:PORT`.
+fn canonical(name: &str) -> String {
+    match name.parse::<SocketAddr>() {
+        Ok(mut address) => {
+            // It keeps the zone of a link-local address.
+            address.set_ip(address.ip().to_canonical());
+            address.to_string()
+        }
+        Err(_) => name.to_ascii_lowercase(),
     }
 }
 

@@ -175,6 +175,25 @@ fn a_relay_may_have_several_keys_and_be_named_in_any_case() {
     relay.log_until("last LIST, TLS, ");
 }
 
+#[test]
+fn a_relay_is_known_by_each_spelling_of_its_ip_address() {
+    let user = User::new();
+    for (known, named) in [
+        ("127.0.0.1", "[::ffff:127.0.0.1]"),
+        ("[::FFFF:7f00:1]", "127.0.0.1"),
+        ("[::1]", "[0:0:0:0:0:0:0:1]"),
+        ("[0::0:1]", "[::1]"),
+    ] {
+        user.knows(&format!("{known}:9 {OTHER_ID}\n"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_peer-client"));
+        command.args([&format!("{named}:9"), "nodes", "--tls=off"]);
+        command.env("XDG_STATE_HOME", user.0.path());
+        let refused = run(command, b"").expect_code(2).stderr;
+        follow_advice(&refused);
+        assert_eq!(user.content(), "");
+    }
+}
+
 /// Answers that somebody in the middle could give instead of the relay.
 fn strippers() -> Vec<FakeServer> {
     let answers: [&'static [u8]; 5] = [
