@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::cli::message_queue::{MessageQueue, QueuedMessage, QueuedMessages, message_queue};
+use crate::cli::user::UserArgs;
 use crate::logging::OPERATOR;
 use crate::protocol::{MAX_TEXT, NodeAddress, Text};
 use crate::quantity::{integer, seconds};
@@ -59,10 +60,11 @@ pub(super) struct MessageCommandArgs {
 
 impl MessageCommandArgs {
     /// The command, if there is one, and the queue of its messages.
-    pub(super) fn command(&self) -> Option<(MessageQueue, MessageCommand)> {
+    pub(super) fn command(&self, user: &UserArgs) -> Option<(MessageQueue, MessageCommand)> {
         let (queue, messages) = message_queue(self.on_message_queue);
         let command = MessageCommand {
             command: self.on_message.clone()?,
+            user: user.clone(),
             timeout: self.on_message_timeout,
             answers: AnswerCounts::new(self.on_message_answers),
             messages,
@@ -75,6 +77,7 @@ impl MessageCommandArgs {
 /// The command that is run for each message.
 pub(super) struct MessageCommand {
     command: String,
+    user: UserArgs,
     timeout: Duration,
     answers: AnswerCounts,
     messages: QueuedMessages,
@@ -121,7 +124,9 @@ impl MessageCommand {
 
     /// Runs the command to its end. Returns its output.
     fn run(&mut self, message: &QueuedMessage, group: &Mutex<Option<Pid>>) -> io::Result<Vec<u8>> {
-        let mut child = Command::new("sh")
+        let mut shell = Command::new("sh");
+        self.user.set_environment(&mut shell);
+        let mut child = shell
             .args(["-c", &self.command])
             .env("PEERLINE_FROM_IP", message.from.ip().to_string())
             .env("PEERLINE_FROM_PORT", message.from.port().to_string())

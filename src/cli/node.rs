@@ -171,7 +171,7 @@ pub(super) fn run(args: NodeArgs) -> Result<Exit, StartupError> {
     let user = args.console.fetches().then(screen);
     let mut console = has_console.then(|| ConsoleEvents::new(&output, args.log.rate()));
     let registration = manager.clone();
-    let (mut queue, command) = args.messages.command().unzip();
+    let (mut queue, command) = args.messages.command(&args.user).unzip();
     let on_event = move |report: &NodeReport<'_>| {
         match &mut console {
             Some(console) => console.print(report),

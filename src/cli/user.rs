@@ -1,8 +1,10 @@
 //! `--user`: the user as whom a server goes on once its sockets are bound.
 
+use std::env;
 use std::ffi::CString;
 use std::io;
 use std::path::Path;
+use std::process::Command;
 
 use log::info;
 use nix::unistd::{Uid, User, initgroups, setgid, setuid};
@@ -11,7 +13,7 @@ use crate::cli::{Exit, StartupError};
 use crate::logging::OPERATOR;
 use crate::system_error::Reason;
 
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(super) struct UserArgs {
     /// Go on as this user once the sockets are bound and the keys are read; only root can
     #[arg(long, value_name = "NAME", value_parser = system_user)]
@@ -22,6 +24,20 @@ impl UserArgs {
     /// The home folder of the user, if there is one.
     pub(super) fn home(&self) -> Option<&Path> {
         self.user.as_ref().map(|user| user.dir.as_path())
+    }
+
+    /// Gives a command the environment of the user: root's home folder is not the user's.
+    pub(super) fn set_environment(&self, command: &mut Command) {
+        let Some(user) = &self.user else {
+            return;
+        };
+        for (variable, _) in env::vars_os() {
+            if variable.as_encoded_bytes().starts_with(b"XDG_") {
+                command.env_remove(variable);
+            }
+        }
+        command.env("HOME", &user.dir);
+        command.env("USER", &user.name).env("LOGNAME", &user.name);
     }
 
     /// Gives the process, with all its threads, the rights of the user and of this user's groups,

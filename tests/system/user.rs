@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 
 use rustix::process::geteuid;
 
+use crate::messages::listener;
 use crate::support::{Server, ask, folder, node_command, relay, relay_command, run};
 
 const NOBODY: u32 = 65_534;
@@ -69,6 +70,31 @@ fn servers_that_root_starts_go_on_as_another_user() {
     assert_eq!(ask(node.address(), b"GET open\n"), "FOUND 1\no");
     let denied = ask(node.address(), b"GET closed\n");
     assert_eq!(denied, "ERROR 403 no permission to read the file\n");
+}
+
+#[test]
+fn a_command_for_messages_has_the_environment_of_the_user() {
+    if !geteuid().is_root() {
+        eprintln!("not tried: only root can become another user");
+        return;
+    }
+    let relay = relay(&[]);
+    let (mut nc, _) = listener(&relay);
+    let share = folder(&[]);
+    let mode = fs::set_permissions(share.path(), Permissions::from_mode(0o755));
+    mode.expect("root may");
+    let echo = "[ \"$HOME\" = ~nobody ] && echo \"$USER $LOGNAME ${XDG_CACHE_HOME-none}\"";
+    let args = ["--user", "nobody", "--on-message", echo];
+    let mut command = node_command(relay.address(), share.path(), &args);
+    command
+        .env("HOME", "/root")
+        .env("XDG_CACHE_HOME", "/root/.cache");
+    let node = Server::start(command);
+    node.log_until("arrive here");
+    nc.send(format!("SEND {} text\n", node.wire_address()));
+    assert_eq!(nc.line(), "OK");
+    let answer = format!("FROM {} nobody nobody none", node.wire_address());
+    assert_eq!(nc.line(), answer);
 }
 
 #[test]
