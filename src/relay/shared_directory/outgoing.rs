@@ -1,5 +1,5 @@
 //! The next batch of changes. A batch is published a few milliseconds after its first
-//! change; renewals wait longer and travel together.
+//! change, and at once with a new node that has a key; renewals wait longer and travel together.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -88,7 +88,13 @@ impl Outgoing {
         }
         self.append_line(change);
         self.appended += (self.text.len() - before) as u64;
-        self.publish_at.get_or_insert(now + BATCH_DELAY);
+        let delay = match change {
+            // Nobody is to take the address at another relay meanwhile.
+            DirectoryChange::Add(header) if header.key.is_some() => Duration::ZERO,
+            _ => BATCH_DELAY,
+        };
+        let at = now + delay;
+        self.publish_at = Some(self.publish_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// The lease of a node was renewed.

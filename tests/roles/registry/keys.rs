@@ -275,3 +275,16 @@ fn who_leaves_a_relay_that_was_cut_off_does_not_remove_the_node_of_another_key()
         conflict.assert_held();
     }
 }
+
+#[test]
+fn a_new_node_with_a_key_is_published_at_once() {
+    for (lines, is_published) in [(WITH_KEY, true), (WITHOUT_KEY, false)] {
+        let mut conflict = Conflict::new();
+        let count = conflict.engine.stream.len();
+        conflict.register(0, lines);
+        let relay = &mut conflict.relays[0];
+        relay.run(conflict.now);
+        while relay.execute(&mut conflict.engine, conflict.now) {}
+        assert_eq!(conflict.engine.stream.len() > count, is_published);
+    }
+}
