@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::protocol::NodeAddress;
 use crate::registry::connection::{EngineConnection, EngineError};
 use crate::registry::resp::{Commands, RespValue};
-use crate::registry::{LISTENERS_PREFIX, NODE_PREFIX};
+use crate::registry::{LISTENERS_PREFIX, NODE_PREFIX, machine, node_key};
 use crate::relay::shared_directory::{HEADER_FIELD, NodeRecord, RegistryUpdate, append_field};
 
 /// Keys, and fields of a record, that one command returns.
@@ -24,7 +24,7 @@ pub(super) fn load_nodes(
     scan(connection, NODE_PREFIX, |connection, keys| {
         let addresses: Vec<NodeAddress> = keys
             .iter()
-            .filter_map(|key| NodeAddress::parse(key).ok())
+            .filter_map(|key| machine::parse_shared(key))
             .collect();
         for addresses in addresses.chunks(RECORDS_AT_ONCE) {
             load_records(connection, addresses, on_update)?;
@@ -48,7 +48,7 @@ pub(super) fn load_listeners(
             let members = connection.read_keys(&commands)?.into_iter().next();
             let addresses = texts(members).into_iter().filter_map(|text| {
                 let text = String::from_utf8(text).ok()?;
-                NodeAddress::parse(&text).ok()
+                machine::parse_shared(&text)
             });
             on_update(RegistryUpdate::Listeners(origin, addresses.collect()));
         }
@@ -64,7 +64,7 @@ pub(super) fn load_records(
 ) -> Result<(), EngineError> {
     let mut commands = Commands::default();
     for address in addresses {
-        let key = format!("{NODE_PREFIX}{address}");
+        let key = node_key(*address);
         commands.push([b"HGET", key.as_bytes(), HEADER_FIELD]);
         commands.push_words(["PTTL", &key]);
         commands.push_words(["HSCAN", &key, "0", "COUNT", PAGE]);
@@ -105,7 +105,7 @@ fn load_files(
         }
         parts.send(false);
         let mut commands = Commands::default();
-        let key = format!("{NODE_PREFIX}{}", parts.address);
+        let key = node_key(parts.address);
         commands.push_words(["HSCAN", &key, &cursor, "COUNT", PAGE]);
         let reply = connection.read_keys(&commands)?.into_iter().next();
         page = reply.unwrap_or(RespValue::Nil);

@@ -10,9 +10,12 @@
 //! | Key | Type | Contents |
 //! |---|---|---|
 //! | `peerline:registry` | string | the version of this form, and a number that differs for each database |
-//! | `peerline:changes` | stream | the batches: `o` origin, `n` number, `c` changes |
+//! | `peerline:changes` | stream | the batches: `o` origin, `n` number, `m` machine, `c` changes |
 //! | `peerline:node:IP PORT` | hash | the record of a node; it expires with the lease |
 //! | `peerline:listeners:ORIGIN` | set | where a relay has listeners |
+//!
+//! Addresses on loopback have the id of their machine behind them, and in the stream that of the
+//! batch counts: relays on other machines leave them out.
 //!
 //! The protocol of the engine (RESP2) needs a parser of one page here. The crate `redis`
 //! would bring 48 crates, among them the tables of Unicode for host names.
@@ -21,6 +24,7 @@ mod address;
 mod connection;
 mod entry_id;
 mod loader;
+mod machine;
 mod reader;
 mod reader_request;
 #[cfg(test)]
@@ -49,5 +53,5 @@ const STREAM_KEY: &str = "peerline:changes";
 
 /// The key of the record of a node.
 fn node_key(node: NodeAddress) -> String {
-    format!("{NODE_PREFIX}{node}")
+    format!("{NODE_PREFIX}{}", machine::shared_text(node))
 }

@@ -12,9 +12,9 @@ use crate::registry::loader::{OnUpdate, load_listeners, load_nodes, load_records
 use crate::registry::reader_request::ReaderRequest;
 use crate::registry::resp::{Commands, RespValue};
 use crate::registry::writer::{Writer, WriterRequest};
-use crate::registry::{MARKER_KEY, STREAM_KEY};
+use crate::registry::{MARKER_KEY, STREAM_KEY, machine};
 use crate::relay::shared_directory::{
-    InstanceId, RegistryBatch, RegistryCommand, RegistryUpdate, SendCommand,
+    InstanceId, RegistryBatch, RegistryCommand, RegistryUpdate, SendCommand, without_loopback,
 };
 
 /// The version of the form of keys and changes.
@@ -55,6 +55,8 @@ impl RegistryClient {
     /// Not connected yet. The relay sends its commands to the returned function.
     #[must_use]
     pub fn new(access: RegistryAccess) -> (Self, SendCommand) {
+        // Later, the sandbox forbids to read it.
+        machine::id();
         let (request_sender, requests) = mpsc::channel();
         let (writer_sender, writer_requests) = mpsc::channel();
         let (update_permits, handled) = mpsc::sync_channel(MAX_UPDATES);
@@ -316,15 +318,18 @@ fn parse_entry(entry: RespValue) -> Option<(String, Vec<RespValue>)> {
     Some((id, parts.next()?.list()?))
 }
 
-/// The batch of an entry; none if the entry is something else.
+/// The batch of an entry, without what means nothing on this machine; none if the entry is
+/// something else.
 fn parse_batch(fields: Vec<RespValue>) -> Option<RegistryBatch> {
     let (mut origin, mut number, mut text) = (None, None, None);
+    let mut is_of_this_machine = true;
     let mut fields = fields.into_iter().filter_map(RespValue::text);
     while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
         let as_text = || std::str::from_utf8(&value).ok();
         match field.as_slice() {
             b"o" => origin = as_text().and_then(|text| text.parse().ok()),
             b"n" => number = as_text().and_then(|text| text.parse().ok()),
+            b"m" => is_of_this_machine = value == machine::id().as_bytes(),
             b"c" => text = Some(value),
             _ => {}
         }
@@ -332,6 +337,9 @@ fn parse_batch(fields: Vec<RespValue>) -> Option<RegistryBatch> {
     Some(RegistryBatch {
         origin: origin?,
         number: number?,
-        text: text?,
+        text: match is_of_this_machine {
+            true => text?,
+            false => without_loopback(&text?),
+        },
     })
 }

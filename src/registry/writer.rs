@@ -12,7 +12,7 @@ use crate::registry::reader_request::ReaderRequest;
 use crate::registry::record_expiry::expire_rests;
 use crate::registry::resp::{Commands, RespValue};
 use crate::registry::wrong_type::delete_keys_of_wrong_type;
-use crate::registry::{LISTENERS_PREFIX, STREAM_KEY, node_key};
+use crate::registry::{LISTENERS_PREFIX, STREAM_KEY, machine, node_key};
 use crate::relay::shared_directory::{
     InstanceId, KeyWrite, MissingRecords, RecordField, RegistryBatch, WHOLE_FIELD, key_writes,
 };
@@ -240,10 +240,10 @@ fn push_writes(
                 commands.push_words(["PEXPIRE", &node_key(node), &time]);
             }
             KeyWrite::Listen(address) => {
-                commands.push_words(["SADD", &listeners, &address.to_string()]);
+                commands.push_words(["SADD", &listeners, &machine::shared_text(address)]);
             }
             KeyWrite::Unlisten(address) => {
-                commands.push_words(["SREM", &listeners, &address.to_string()]);
+                commands.push_words(["SREM", &listeners, &machine::shared_text(address)]);
             }
         }
     }
@@ -270,6 +270,8 @@ fn push_batch(commands: &mut Commands, batch: &RegistryBatch) {
         origin.as_bytes(),
         b"n",
         number.as_bytes(),
+        b"m",
+        machine::id().as_bytes(),
         b"c",
         &batch.text,
     ]);

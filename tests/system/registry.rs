@@ -179,7 +179,7 @@ fn a_record_that_the_engine_has_lost_is_made_again() {
     wait_for(&b, "FIND two", "HOLDERS 1\n127.0.0.1 9002 2 -\n");
     a.signal(Signal::KILL);
     a.wait();
-    let key = |port: u16| format!("peerline:node:127.0.0.1 {port}");
+    let key = |port: u16| engine.key_of_loopback(port);
     assert_eq!(engine.command(&["DEL", &key(9001), &key(9002)]), "2");
     let c = relay_of(&engine, &[]);
     assert_eq!(ask(c.address(), b"LIST\n"), "NODES 0\n");
@@ -383,17 +383,14 @@ fn an_emptied_database_is_filled_again() {
     tell(&a, "REGISTER * 9001\nSHARE 1 - one\n");
     tell(&b, "REGISTER * 9002\nSHARE 2 - two\n");
     wait_for(&a, "FIND two", "HOLDERS 1\n127.0.0.1 9002 2 -\n");
+    let keys = [9001, 9002].map(|port| engine.key_of_loopback(port));
     assert_eq!(engine.command(&["FLUSHALL"]), "OK");
     for relay in [&a, &b] {
         relay.log_until("the database was emptied");
         relay.log_until_count("registry: nodes loaded", 2);
     }
     eventually("both nodes are there again", || {
-        engine.command(&[
-            "EXISTS",
-            "peerline:node:127.0.0.1 9001",
-            "peerline:node:127.0.0.1 9002",
-        ]) == "2"
+        engine.command(&["EXISTS", &keys[0], &keys[1]]) == "2"
     });
     let c = relay_of(&engine, &[]);
     wait_for(&c, "FIND one", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
@@ -575,7 +572,7 @@ fn values_that_no_relay_wrote_are_refused() {
     // Such a record of one of its nodes is deleted, and published again.
     let mut node = Nc::connect(a.address());
     assert!(node.ask("REGISTER * 9002").starts_with("OK"));
-    put(&["SET", "peerline:node:127.0.0.1 9002", "a text"]);
+    put(&["SET", &engine.key_of_loopback(9002), "a text"]);
     assert_eq!(node.ask("SHARE 1 - again"), "OK");
     // Those of nobody do not keep a relay from loading the others.
     put(&["SET", "peerline:node:192.0.2.9 5", "a text"]);

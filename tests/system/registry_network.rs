@@ -1,5 +1,6 @@
-//! Two relays with one directory on a network that is cut in two, and joined again. The test needs
-//! network namespaces; where the system allows none, it tests nothing.
+//! Relays with one directory on two machines, and what becomes of it when the network is cut in two
+//! and joined again. The tests need network namespaces; where the system allows none, they test
+//! nothing.
 
 use std::fs;
 use std::path::Path;
@@ -38,10 +39,14 @@ impl<'a> RelayOn<'a> {
 
     /// Starts a node on the machine of the relay.
     fn node(&self, share: &Path) -> Server {
+        self.node_with(share, &[])
+    }
+
+    fn node_with(&self, share: &Path, args: &[&str]) -> Server {
         let mut command = self.machine.command(env!("CARGO_BIN_EXE_peer-node"));
         command.args([&self.ip, &self.port(), "--listen", &self.ip]);
         command.args(["--tls", "off", "--no-hashes", "--share"]);
-        command.arg(share);
+        command.arg(share).args(args);
         let node = Server::start(command);
         node.log_until("registered as");
         node
@@ -64,6 +69,18 @@ impl<'a> RelayOn<'a> {
     }
 }
 
+fn start_engine(machine: &Machine, home: &Path) -> RunningProgram {
+    let mut engine = machine.command("redis-server");
+    engine.args(["--bind", HERE, "--port", PORT, "--save", ""]);
+    engine.args(["--protected-mode", "no", "--dir"]);
+    engine.arg(home).stdout(Stdio::null());
+    let engine = RunningProgram::start(&mut engine);
+    eventually("the engine listens", || {
+        machine.run(&["ss", "-lnt"]).contains(&format!(":{PORT} "))
+    });
+    engine
+}
+
 #[test]
 fn both_parts_of_a_cut_network_go_on_and_agree_when_it_is_joined() {
     if is_missing("redis-server") {
@@ -74,14 +91,7 @@ fn both_parts_of_a_cut_network_go_on_and_agree_when_it_is_joined() {
     };
     let there = here.neighbour();
     let home = folder(&[]);
-    let mut engine = here.command("redis-server");
-    engine.args(["--bind", HERE, "--port", PORT, "--save", ""]);
-    engine.args(["--protected-mode", "no", "--dir"]);
-    engine.arg(home.path()).stdout(Stdio::null());
-    let _engine = RunningProgram::start(&mut engine);
-    eventually("the engine listens", || {
-        here.run(&["ss", "-lnt"]).contains(&format!(":{PORT} "))
-    });
+    let _engine = start_engine(&here, home.path());
     let [a, b] = [
         RelayOn::start(&here, HERE),
         RelayOn::start(&there, &NEIGHBOUR.to_string()),
@@ -109,4 +119,35 @@ fn both_parts_of_a_cut_network_go_on_and_agree_when_it_is_joined() {
     }
     assert_eq!(a.client(&["get", "c"]), "CCC");
     assert_eq!(b.client(&["get", "d"]), "DDDD");
+}
+
+#[test]
+fn nodes_on_loopback_are_known_on_their_own_machine_only() {
+    const LOOPBACK: &str = "127.0.0.1";
+    if is_missing("redis-server") {
+        return;
+    }
+    let Some(here) = Machine::new() else {
+        return;
+    };
+    let there = here.neighbour();
+    let home = folder(&[]);
+    let _engine = start_engine(&here, home.path());
+    let shares = [folder(&[("a", b"A")]), folder(&[("b", b"BB")])];
+    let (ours, theirs) = ("1 - 1 a\n", "2 - 1 b\n");
+    let start = |machine| RelayOn::start(machine, LOOPBACK);
+    let (a, other, b) = (start(&here), start(&here), start(&there));
+    // The same address on both machines.
+    let _node = a.node_with(shares[0].path(), &["--port", "9001"]);
+    let _other = b.node_with(shares[1].path(), &["--port", "9001"]);
+    for (relay, files) in [(&a, ours), (&other, ours), (&b, theirs)] {
+        relay.wait_for_files(files);
+    }
+    // By now, they have heard of each other. Late ones load what the engine has.
+    let (late, late_there) = (start(&here), start(&there));
+    for (relay, files) in [(&late, ours), (&late_there, theirs), (&other, ours)] {
+        relay.wait_for_files(files);
+    }
+    assert_eq!(late.client(&["get", "a"]), "A");
+    assert_eq!(late_there.client(&["get", "b"]), "BB");
 }

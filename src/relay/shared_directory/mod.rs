@@ -31,6 +31,7 @@ mod reconcile;
 mod record;
 mod status;
 mod unconfirmed;
+mod without_loopback;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -41,6 +42,7 @@ use std::time::{Duration, Instant};
 
 pub use change::{DirectoryChange, NodeHeader};
 pub use key_write::{HEADER_FIELD, KeyWrite, RecordField, WHOLE_FIELD, append_field, key_writes};
+pub use without_loopback::without_loopback;
 
 use crate::protocol::NodeAddress;
 use crate::relay::shared_directory::flow_control::FlowControl;

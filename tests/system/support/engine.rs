@@ -54,6 +54,18 @@ impl Engine {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// The key of the record of the node at 127.0.0.1 with this port, once there is one. It also
+    /// has an id of this machine.
+    pub fn key_of_loopback(&self, port: u16) -> String {
+        let pattern = format!("peerline:node:127.0.0.1 {port} *");
+        let mut key = String::new();
+        eventually("the node has a record", || {
+            key = self.command(&["KEYS", &pattern]);
+            !key.is_empty()
+        });
+        key
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a process");
         kill_process(pid, signal).expect("the process is there");
