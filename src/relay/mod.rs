@@ -60,11 +60,13 @@ pub const BYTES_PER_NODE: u64 = 125;
 const _: () = assert!(size_of::<node_entry::NodeEntry>() <= 52);
 /// The most memory for the key of a node: leaves of a B-tree that are half full.
 pub const BYTES_PER_KEY: u64 = 110;
-/// The most memory for a file in the index, without the bytes of its name: so much if more than
-/// 32 nodes have a file of this name, each with another content.
+/// The most memory for a file in the index, without the bytes of its name: reached if more than 32
+/// nodes have a file of this name, each with another content.
 pub const BYTES_PER_FILE: u64 = 200;
 /// The most memory for the digest of a file: leaves of a B-tree that are half full.
 pub const BYTES_PER_DIGEST: u64 = 90;
+/// The same for the first digest of a node: a leaf that is nearly empty.
+pub const BYTES_OF_FIRST_DIGEST: u64 = 420;
 
 /// The settings of a relay.
 #[derive(Clone, Debug)]

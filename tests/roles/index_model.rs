@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use caseless::Caseless;
 use peerline::protocol::MAX_LISTED_FILES;
-use peerline::relay::{BYTES_PER_DIGEST, Quota, Relay, RelaySettings};
+use peerline::relay::{BYTES_OF_FIRST_DIGEST, BYTES_PER_DIGEST, Quota, Relay, RelaySettings};
 use peerline::role::Role;
 use proptest::prelude::*;
 use unicode_normalization::UnicodeNormalization;
@@ -196,7 +196,7 @@ impl ModelledRelay {
                 Some(position) => {
                     content.clone_into(&mut holders[position].1);
                     if self.digests.remove(&(node, name)) {
-                        self.usage[node].1 -= BYTES_PER_DIGEST;
+                        self.usage[node].1 -= self.bytes_of_next_digest(node);
                     }
                 }
                 None => {
@@ -215,7 +215,7 @@ impl ModelledRelay {
         let has_content = own.any(|(_, content)| content.ends_with(hash));
         let key = (node, name.to_owned());
         let is_new = !self.digests.contains(&key);
-        let bytes = self.usage[node].1 + BYTES_PER_DIGEST;
+        let bytes = self.usage[node].1 + self.bytes_of_next_digest(node);
         if !has_content {
             assert_eq!(reply, ["NOTFOUND"], "{name}");
         } else if is_new && bytes > self.quota.node_bytes {
@@ -226,6 +226,13 @@ impl ModelledRelay {
                 self.usage[node].1 = bytes;
                 self.digests.insert(key);
             }
+        }
+    }
+
+    fn bytes_of_next_digest(&self, node: usize) -> u64 {
+        match self.digests.iter().any(|(other, _)| *other == node) {
+            true => BYTES_PER_DIGEST,
+            false => BYTES_OF_FIRST_DIGEST,
         }
     }
 
@@ -244,9 +251,11 @@ impl ModelledRelay {
         let is_removed = holders.len() < before;
         if is_removed {
             let (files, bytes) = self.usage[node];
-            let has_digest = self.digests.remove(&(node, name.to_owned()));
-            let bytes = bytes - stored_bytes(name) - BYTES_PER_DIGEST * u64::from(has_digest);
-            self.usage[node] = (files - 1, bytes);
+            let digest = match self.digests.remove(&(node, name.to_owned())) {
+                true => self.bytes_of_next_digest(node),
+                false => 0,
+            };
+            self.usage[node] = (files - 1, bytes - stored_bytes(name) - digest);
         }
         self.names.retain(|_, holders| !holders.is_empty());
         is_removed

@@ -18,8 +18,8 @@ pub(super) fn grow_text(text: &mut String, bytes: usize) {
     }
 }
 
-/// Moves a vector to a smaller place if more than an eighth is unused. Were it to shrink where
-/// it is, it would keep the large place from being used as a whole again.
+/// Moves a vector to a smaller allocation if more than an eighth is unused. Shrinking in place
+/// would leave the old allocation fragmented.
 pub(super) fn shrink<T>(vec: &mut Vec<T>) {
     if is_too_large(vec.len(), vec.capacity()) {
         let mut smaller = Vec::with_capacity(vec.len());
@@ -35,8 +35,8 @@ pub(super) fn shrink_text(text: &mut String) {
     }
 }
 
-/// Halves a hash table if less than two fifths of its places are used. A table that has just
-/// doubled uses more, unless removed entries had left marks in it.
+/// Halves a hash table if less than two fifths of its buckets are used. A table that has just
+/// doubled uses more, unless it was full of tombstones.
 pub(super) fn shrink_table<T>(table: &mut HashTable<T>, hash: impl Fn(&T) -> u64) {
     if table.len() * 5 < table.num_buckets() * 2 {
         table.shrink_to_fit(hash);

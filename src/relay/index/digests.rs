@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::protocol::{ContentHash, FileName, MaybeHash, Sha256Digest};
-use crate::relay::BYTES_PER_DIGEST;
 use crate::relay::index::{Holder, Index, NameId, Quota, QuotaError, SlotId};
+use crate::relay::{BYTES_OF_FIRST_DIGEST, BYTES_PER_DIGEST};
 
 /// The digests of the files of one node.
 #[derive(Default)]
@@ -21,8 +21,18 @@ impl Digests {
 
     /// Removes the digest of a file. Returns the number of bytes that become free.
     pub(super) fn remove(&mut self, id: NameId) -> u64 {
-        let removed = self.by_name.remove(&id);
-        removed.map_or(0, |_| BYTES_PER_DIGEST)
+        match self.by_name.remove(&id) {
+            Some(_) => self.bytes_of_next(),
+            None => 0,
+        }
+    }
+
+    /// The bytes of one digest more.
+    fn bytes_of_next(&self) -> u64 {
+        match self.by_name.is_empty() {
+            true => BYTES_OF_FIRST_DIGEST,
+            false => BYTES_PER_DIGEST,
+        }
     }
 }
 
@@ -50,14 +60,15 @@ impl Index {
             return Ok(false);
         };
         let is_new = files.digests.get(id).is_none();
+        let bytes = files.digests.bytes_of_next();
         if is_new {
-            self.check_quota(node, files.group, (0, BYTES_PER_DIGEST), quota)?;
+            self.check_quota(node, files.group, (0, bytes), quota)?;
         }
         if let Some(files) = self.shares.get_mut(&node) {
             files.digests.by_name.insert(id, digest);
         }
         if is_new {
-            self.change_bytes(node, |bytes| *bytes += BYTES_PER_DIGEST);
+            self.change_bytes(node, |used| *used += bytes);
         }
         Ok(true)
     }

@@ -2,7 +2,8 @@
 
 /// How much nodes may share. Bytes are those of file names as the relay stores them: as
 /// announced, and folded for searches; a digest counts as
-/// [`BYTES_PER_DIGEST`](crate::relay::BYTES_PER_DIGEST).
+/// [`BYTES_PER_DIGEST`](crate::relay::BYTES_PER_DIGEST), and the first one of a node as
+/// [`BYTES_OF_FIRST_DIGEST`](crate::relay::BYTES_OF_FIRST_DIGEST).
 ///
 /// Besides, no address may have more files or bytes than are left for all others. Who
 /// shares little therefore finds room, whatever others share.
