@@ -122,8 +122,9 @@ impl Relay {
             return;
         };
         shared.flow.confirm(number);
-        for address in shared.unconfirmed.confirm(number) {
-            if let Some(slot) = self.directory.find(&address) {
+        for node in shared.unconfirmed.confirm(number) {
+            let slot = self.directory.find(&node.address);
+            if let Some(slot) = slot.filter(|slot| !self.directory.has_other_key(*slot, node.key)) {
                 let hold = &mut shared.node(slot).hold;
                 *hold = (*hold).max(Hold::Confirmed);
             }

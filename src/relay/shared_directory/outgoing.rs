@@ -89,7 +89,7 @@ impl Outgoing {
         self.append_line(change);
         self.appended += (self.text.len() - before) as u64;
         let delay = match change {
-            // Nobody is to take the address at another relay meanwhile.
+            // Shortens the time in which another relay can accept another key.
             DirectoryChange::Add(header) if header.key.is_some() => Duration::ZERO,
             _ => BATCH_DELAY,
         };

@@ -34,8 +34,9 @@ struct UnconfirmedNode {
     last: u64,
     /// The last batch that contains the whole node.
     added: Option<u64>,
-    /// The first such batch that has not returned.
-    first_added: Option<u64>,
+    /// For each key with which it was registered meanwhile, the first such batch that has not
+    /// returned.
+    first_added: Vec<(u64, Option<KeyId>)>,
     /// The key with which the node was registered when it changed last.
     key: Option<KeyId>,
     removal: Option<Removal>,
@@ -52,17 +53,17 @@ struct Removal {
 }
 
 impl UnconfirmedNode {
-    /// The batches up to this number have returned. Returns whether they contain the whole node
-    /// for the first time.
-    fn confirm(&mut self, number: u64) -> bool {
+    /// The batches up to this number have returned. Returns the keys with which they contain the
+    /// whole node for the first time.
+    fn confirm(&mut self, number: u64) -> Vec<Option<KeyId>> {
         self.removal.take_if(|removal| removal.number <= number);
-        let added = self.first_added.take_if(|first| *first <= number);
-        if added.is_some()
-            && let Some(removal) = &mut self.removal
-        {
-            removal.is_held = true;
+        let has_returned = |(first, _): &mut (u64, _)| *first <= number;
+        let returned = self.first_added.extract_if(.., has_returned);
+        let keys: Vec<Option<KeyId>> = returned.map(|(_, key)| key).collect();
+        if let Some(removal) = &mut self.removal {
+            removal.is_held |= keys.contains(&Some(removal.key));
         }
-        added.is_some()
+        keys
     }
 }
 
@@ -79,7 +80,7 @@ impl Unconfirmed {
         let node = self.nodes.entry(address).or_insert(UnconfirmedNode {
             last: 0,
             added: None,
-            first_added: None,
+            first_added: Vec::new(),
             key,
             removal: None,
             is_overtaken: false,
@@ -96,7 +97,10 @@ impl Unconfirmed {
         self.touch(subject, number);
         if let Some(node) = self.nodes.get_mut(&subject.address) {
             node.added = Some(number);
-            node.first_added.get_or_insert(number);
+            let mut keys = node.first_added.iter().map(|(_, key)| key);
+            if !keys.any(|key| *key == subject.key) {
+                node.first_added.push((number, subject.key));
+            }
         }
     }
 
@@ -178,7 +182,7 @@ impl Unconfirmed {
     }
 
     /// The batches up to this number have returned. Returns the nodes that they contain whole.
-    pub(super) fn confirm(&mut self, number: u64) -> Vec<NodeAddress> {
+    pub(super) fn confirm(&mut self, number: u64) -> Vec<Subject> {
         let mut added = Vec::new();
         while let Some(batch) = self.batches.pop_front_if(|batch| batch.number <= number) {
             self.bytes -= batch.bytes;
@@ -186,9 +190,8 @@ impl Unconfirmed {
                 let Entry::Occupied(mut node) = self.nodes.entry(address) else {
                     continue;
                 };
-                if node.get_mut().confirm(number) {
-                    added.push(address);
-                }
+                let keys = node.get_mut().confirm(number).into_iter();
+                added.extend(keys.map(|key| Subject { address, key }));
                 if node.get().last <= number {
                     self.overtaken -= usize::from(node.remove().is_overtaken);
                 }
