@@ -4,6 +4,7 @@
 
 use std::sync::mpsc;
 
+use peerline::jobs::FoundNames;
 use peerline::terminal::{LineCompleter, TerminalOutput};
 
 /// The most bytes that wait for the editor.
@@ -68,7 +69,10 @@ fn complete(typed: &str) -> (&str, Vec<String>) {
         help: HELP,
         find_names: Box::new(move |prefix| {
             let names = all.iter().filter(|name| name.starts_with(prefix));
-            names.map(ToString::to_string).collect()
+            FoundNames {
+                names: names.map(ToString::to_string).collect(),
+                is_incomplete: false,
+            }
         }),
     };
     let (start, pairs) = completer.complete(typed);
@@ -97,19 +101,28 @@ fn commands_and_names_are_completed_at_the_start() {
 /// Regression: with `a000` to `a100`, of which the last one was left out, `a` became `a0`.
 #[test]
 fn nothing_is_completed_if_names_are_left_out() {
-    for (count, is_complete) in [(99, true), (100, false)] {
-        let names: Vec<_> = (0..count).map(|number| format!("a{number:03}")).collect();
-        let completer = LineCompleter {
-            help: HELP,
-            find_names: Box::new(move |_| names.clone()),
-        };
-        for typed in ["a", "get a", "get --hash 0123 a"] {
-            let (_, pairs) = completer.complete(typed);
-            let last = pairs.last().expect("a pair");
-            assert_eq!(last.display != "…", is_complete, "{typed}");
-            assert_eq!(!last.replacement.is_empty(), is_complete, "{typed}");
-        }
+    let completer = |names: &'static [&str], is_incomplete| LineCompleter {
+        help: HELP,
+        find_names: Box::new(move |_| FoundNames {
+            names: names.iter().map(ToString::to_string).collect(),
+            is_incomplete,
+        }),
+    };
+    let replacements = |completer: LineCompleter, typed| {
+        let (start, pairs) = completer.complete(typed);
+        let pairs = pairs.into_iter().map(|pair| pair.replacement);
+        (start, pairs.collect::<Vec<_>>())
+    };
+    for (typed, start) in [("a", 0), ("get a", 4), ("get --hash 0123 a", 16)] {
+        let names = &["a000", "a001"];
+        let complete = replacements(completer(names, false), typed);
+        assert_eq!(complete, (start, vec!["a000".into(), "a001".into()]));
+        let (_, incomplete) = replacements(completer(names, true), typed);
+        assert_eq!(incomplete, ["a000", "a001", "a"], "{typed}");
     }
+    // All of them are commands of other prompts.
+    let (_, none) = replacements(completer(&["exit 1", "exit 2"], true), "ex");
+    assert_eq!(none, [""; 0]);
 }
 
 #[test]

@@ -244,7 +244,7 @@ impl ActiveJob {
             (Self::Show(show), answer) => show.on_answer(context, query, answer),
             (Self::Fetch(fetch), answer) => fetch.on_answer(context, query, answer, now),
             (Self::Expand(expand), answer) => expand.on_answer(context, query, answer, now),
-            (Self::FindNames(search), _) => search.finish(),
+            (Self::FindNames(search), answer) => search.finish(answer.is_ok()),
         }
     }
 }

@@ -175,9 +175,17 @@ pub trait User {
     fn keep(&mut self, job: JobId) -> PartialContent;
 }
 
-/// Receives names that begin with a prefix: not all if there are many, none if the
-/// relay gives no list. Without an answer it is dropped.
-pub type NamesCallback = Box<dyn FnOnce(Vec<String>) + Send>;
+/// File names that begin with a prefix.
+#[derive(Clone, Default)]
+pub struct FoundNames {
+    /// The names, in byte order.
+    pub names: Vec<String>,
+    /// Whether some are left out: there are too many, or the list ends too early.
+    pub is_incomplete: bool,
+}
+
+/// Receives names: none if the relay gives no list. Without an answer it is dropped.
+pub type NamesCallback = Box<dyn FnOnce(FoundNames) + Send>;
 
 /// An event of the terminal, from the thread of a prompt or of one that writes files, for a
 /// client or a node with a console.

@@ -7,13 +7,13 @@ use std::fs;
 
 use rustyline::completion::Pair;
 
-use crate::jobs::{BLANKS, COMMAND_WORDS, MAX_FOUND_NAMES, last_word, quoted, word_before_last};
+use crate::jobs::{BLANKS, COMMAND_WORDS, FoundNames, last_word, quoted, word_before_last};
 
 /// The most paths that are offered.
 const MAX_PATHS: usize = 1000;
 
 /// Returns the file names that begin with a prefix.
-pub type FindNames = Box<dyn Fn(&str) -> Vec<String>>;
+pub type FindNames = Box<dyn Fn(&str) -> FoundNames>;
 
 /// Completes the lines of a prompt.
 pub struct LineCompleter {
@@ -33,31 +33,29 @@ impl LineCompleter {
             let mut pairs = self.commands(line);
             // An empty prefix would match all names.
             if !line.is_empty() {
-                pairs.extend(self.bare_names(line));
+                pairs.append(&mut self.bare_names(line));
             }
             return (start, pairs);
         };
         if !COMMAND_WORDS.contains(&word) {
-            return (start, self.bare_names(line).collect());
+            return (start, self.bare_names(line));
         }
         if word == "get" {
             let (offset, prefix) = last_word(rest);
-            let (names, max) = match word_before_last(rest).as_deref() {
-                Some("-o" | "--output") => (local_paths(&prefix, false), MAX_PATHS),
-                Some("-d" | "--dir") => (local_paths(&prefix, true), MAX_PATHS),
-                _ => ((self.find_names)(&prefix), MAX_FOUND_NAMES),
+            let found = match word_before_last(rest).as_deref() {
+                Some("-o" | "--output") => local_paths(&prefix, false),
+                Some("-d" | "--dir") => local_paths(&prefix, true),
+                _ => (self.find_names)(&prefix),
             };
-            let more = more(&names, max);
-            let pairs = names.into_iter().map(|name| Pair {
+            let pairs = pairs(found, &rest[offset..], |name| Pair {
                 replacement: quoted(&name),
                 display: name,
             });
-            let pairs = pairs.chain(more).collect();
             return (typed.len() - rest.len() + offset, pairs);
         }
         let name = rest.trim_start_matches(BLANKS);
         let pairs = match self.takes_name(word) {
-            true => self.names(name, |_| true).collect(),
+            true => pairs((self.find_names)(name), name, pair),
             false => Vec::new(),
         };
         (typed.len() - name.len(), pairs)
@@ -94,37 +92,32 @@ impl LineCompleter {
     }
 
     /// Names that can be typed without `get`: their first word is not a command.
-    fn bare_names(&self, typed: &str) -> impl Iterator<Item = Pair> {
+    fn bare_names(&self, typed: &str) -> Vec<Pair> {
+        let mut found = (self.find_names)(typed);
         let is_command =
             |name: &str| COMMAND_WORDS.contains(&name.split(BLANKS).next().unwrap_or(name));
-        self.names(typed, move |name| !is_command(name))
-    }
-
-    /// The names that begin with a prefix and are wanted.
-    fn names(&self, prefix: &str, is_wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = Pair> {
-        let names = (self.find_names)(prefix);
-        let more = more(&names, MAX_FOUND_NAMES);
-        let names = names.into_iter().filter(move |name| is_wanted(name));
-        names.map(pair).chain(more)
+        found.names.retain(|name| !is_command(name));
+        pairs(found, typed, pair)
     }
 }
 
-/// Stands for the names that are left out of a list with at most `max`. What all names have in
-/// common is not known then, and because this one is empty, nothing is completed.
-fn more(names: &[String], max: usize) -> Option<Pair> {
-    (names.len() >= max).then(|| Pair {
+/// The names as candidates, and one that stands for those that are left out. Its replacement is
+/// what was typed: what all names have in common is not known then.
+fn pairs(found: FoundNames, typed: &str, pair: impl Fn(String) -> Pair) -> Vec<Pair> {
+    let more = (found.is_incomplete && !found.names.is_empty()).then(|| Pair {
         display: "…".to_owned(),
-        replacement: String::new(),
-    })
+        replacement: typed.to_owned(),
+    });
+    found.names.into_iter().map(pair).chain(more).collect()
 }
 
 /// The paths on this machine that begin with a prefix, or only the folders. A folder ends with
 /// a slash. As in a shell, hidden files are left out unless the prefix names the dot.
-fn local_paths(prefix: &str, only_folders: bool) -> Vec<String> {
+fn local_paths(prefix: &str, only_folders: bool) -> FoundNames {
     let (folder, start) = prefix.split_at(prefix.rfind('/').map_or(0, |slash| slash + 1));
     let place = if folder.is_empty() { "." } else { folder };
     let Ok(entries) = fs::read_dir(place) else {
-        return Vec::new();
+        return FoundNames::default();
     };
     let path = |entry: fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;
@@ -137,9 +130,12 @@ fn local_paths(prefix: &str, only_folders: bool) -> Vec<String> {
         (is_wanted && (is_folder || !only_folders)).then(|| format!("{folder}{name}{slash}"))
     };
     let paths = entries.filter_map(|entry| path(entry.ok()?));
-    let mut paths: Vec<String> = paths.take(MAX_PATHS).collect();
-    paths.sort();
-    paths
+    let mut names: Vec<String> = paths.take(MAX_PATHS).collect();
+    names.sort();
+    FoundNames {
+        is_incomplete: names.len() == MAX_PATHS,
+        names,
+    }
 }
 
 fn pair(name: String) -> Pair {

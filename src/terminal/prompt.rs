@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use crate::jobs::{PromptKind, TerminalEvent};
+use crate::jobs::{FoundNames, PromptKind, TerminalEvent};
 use crate::protocol::MAX_LINE;
 use crate::reactor::Handle;
 use crate::stdio::Stdin;
@@ -104,7 +104,7 @@ where
 
 /// Returns the file names that begin with `prefix`, or none if the answer takes too
 /// long.
-fn find_names<M: From<TerminalEvent>>(program: &Handle<M>, prefix: &str) -> Vec<String> {
+fn find_names<M: From<TerminalEvent>>(program: &Handle<M>, prefix: &str) -> FoundNames {
     let (sender, names) = mpsc::channel();
     let prefix = prefix.to_owned();
     let callback = Box::new(move |names| {

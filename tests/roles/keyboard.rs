@@ -6,14 +6,14 @@
 use std::sync::mpsc::{Receiver, channel};
 
 use goldenscript::Command;
-use peerline::jobs::TerminalEvent;
+use peerline::jobs::{FoundNames, TerminalEvent};
 
 use crate::stage::StageResult;
 
 #[derive(Default)]
 pub struct Keyboard {
     /// Receives the names that complete a prefix.
-    completed: Option<Receiver<Vec<String>>>,
+    completed: Option<Receiver<FoundNames>>,
 }
 
 impl Keyboard {
@@ -43,6 +43,8 @@ impl Keyboard {
             .completed
             .as_ref()
             .and_then(|names| names.try_recv().ok());
-        names.map_or_else(String::new, |names| format!("completed: {names:?}\n"))
+        names.map_or_else(String::new, |found| {
+            format!("completed: {:?}\n", found.names)
+        })
     }
 }
