@@ -172,7 +172,7 @@ fn run_server<R: Role>(
 where
     R::File: AsFd,
 {
-    manager.notify("READY=1");
+    manager.notify_and_wait("READY=1");
     reactor.on_stopping(move || {
         manager.notify("STOPPING=1");
         drop(announcement);

@@ -63,7 +63,7 @@ pub(super) fn wait_for_network(
                     reported = error.text;
                 }
                 // The start may take longer than the service manager allows by default.
-                manager.notify("EXTEND_TIMEOUT_USEC=60000000");
+                manager.notify_and_wait("EXTEND_TIMEOUT_USEC=60000000");
                 thread::sleep(pause);
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }

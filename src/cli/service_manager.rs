@@ -43,16 +43,21 @@ impl ServiceManager {
         Self(socket)
     }
 
-    /// Sends an assignment that must arrive, such as `READY=1`: waits while the queue of the
-    /// service manager is full, but not for ever.
-    pub(super) fn notify(&self, assignment: &str) {
+    /// Sends an assignment without which the service manager would end the start of the server,
+    /// such as `READY=1`: waits while its queue is full, but not for ever.
+    pub(super) fn notify_and_wait(&self, assignment: &str) {
         self.send(assignment, SendFlags::empty());
     }
 
-    /// Sends a text for people. Never waits: the text is lost if the queue of the service
-    /// manager is full.
+    /// Sends another assignment. Never waits, because the loop sends it: it is lost if the queue of
+    /// the service manager is full.
+    pub(super) fn notify(&self, assignment: &str) {
+        self.send(assignment, SendFlags::DONTWAIT);
+    }
+
+    /// The same for a text for people.
     pub(super) fn notify_status(&self, status: impl fmt::Display) {
-        self.send(&format!("STATUS={status}"), SendFlags::DONTWAIT);
+        self.notify(&format!("STATUS={status}"));
     }
 
     fn send(&self, assignment: &str, flags: SendFlags) {

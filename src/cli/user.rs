@@ -26,9 +26,12 @@ impl UserArgs {
         self.user.as_ref().map(|user| user.dir.as_path())
     }
 
-    /// Gives a command the environment of the user: root's home folder is not the user's.
+    /// Gives a command the environment of the user, unless it has this already: root's home folder
+    /// is not the user's.
     pub(super) fn set_environment(&self, command: &mut Command) {
-        let Some(user) = &self.user else {
+        let home = env::var_os("HOME");
+        let is_other = |user: &&User| home.as_deref() != Some(user.dir.as_os_str());
+        let Some(user) = self.user.as_ref().filter(is_other) else {
             return;
         };
         for (variable, _) in env::vars_os() {

@@ -258,7 +258,7 @@ mod tests {
 
     /// Regression: another program was said to write the file.
     #[test]
-    fn a_part_that_is_gone_is_told() {
+    fn a_part_that_is_gone_is_reported() {
         for (is_folder_gone, reason) in [
             (
                 false,

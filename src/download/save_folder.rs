@@ -167,7 +167,7 @@ mod tests {
 
     /// Regression: the file was said to be saved at the path that the user had named.
     #[test]
-    fn a_folder_that_is_moved_before_a_file_is_complete_is_told() {
+    fn a_folder_that_is_moved_before_a_file_is_complete_is_reported() {
         for (lacks_unnamed, replace, is_replaced) in [
             (false, false, false),
             (true, false, true),

@@ -23,7 +23,10 @@ fn get(args: &[&str], home: &Path, meanwhile: impl FnOnce()) -> (Option<i32>, St
     let mut program = RunningProgram::start(&mut command);
     // The end of the pipe is that of the program.
     drop(command);
-    eventually("a part", || home.join("Q/.file.part").exists());
+    eventually("a piece", || {
+        let state = fs::read_to_string(home.join("Q/.file.part.state"));
+        state.is_ok_and(|state| state.contains("\npiece "))
+    });
     meanwhile();
     drop(first);
     let _second = PieceNode::new(&relay, &content, Fault::None);
@@ -34,7 +37,7 @@ fn get(args: &[&str], home: &Path, meanwhile: impl FnOnce()) -> (Option<i32>, St
 }
 
 #[test]
-fn a_folder_moved_during_the_download_is_told() {
+fn a_folder_moved_during_the_download_is_reported() {
     for (args, is_replaced) in [
         (&["-o", "Q/file"][..], true),
         (&["-d", "Q"], false),
@@ -66,7 +69,7 @@ fn a_folder_moved_during_the_download_is_told() {
 
 /// Regression: another program was said to write the file.
 #[test]
-fn a_folder_deleted_during_the_download_is_told() {
+fn a_folder_deleted_during_the_download_is_reported() {
     let home = folder(&[]);
     let (code, text) = get(&["-o", "Q/file"], home.path(), || {
         fs::remove_dir_all(home.path().join("Q")).expect("deleted");

@@ -6,9 +6,9 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::process::Command;
 
-use rustix::process::Signal;
-
-use crate::support::{DEADLINE, Server, ask, folder, node_command, relay, relay_command};
+use crate::support::{
+    DEADLINE, Server, ask, eventually, folder, node_command, relay, relay_command,
+};
 
 /// A service manager's socket, with a deadline.
 fn service_manager(address: &SocketAddr) -> UnixDatagram {
@@ -88,11 +88,16 @@ fn a_report_waits_for_a_service_manager_that_is_busy() {
     let mut command = relay_command(&[]);
     command.env("NOTIFY_SOCKET", &path);
     let mut relay = Server::start(command);
+    let waits_in = format!("/proc/{}/wchan", relay.pid());
+    eventually("the relay waits", || {
+        let place = fs::read_to_string(&waits_in).unwrap_or_default();
+        // "0": the system does not say where.
+        place == "0" || place.contains("unix") || place.contains("sock")
+    });
     take_until(&manager, "READY=1");
+    // The loop does not wait.
     fill_queue();
-    relay.signal(Signal::TERM);
-    take_until(&manager, "STOPPING=1");
-    assert_eq!(relay.wait().code(), Some(0));
+    assert_eq!(relay.stop(), Some(0));
 }
 
 #[test]
