@@ -237,6 +237,8 @@ fn start_resume_thread(output: &TerminalOutput) -> io::Result<()> {
     let output = output.clone();
     let body = move || {
         while resumed.read_exact(&mut [0]).is_ok() {
+            // Nothing reports it later: the editor may wait for a key all the time.
+            mode::wait_for_foreground();
             output.resume_editor();
         }
     };

@@ -139,6 +139,13 @@ fn a_console_that_starts_in_the_background_waits_for_the_terminal() {
     shell.terminal.at_prompt("help");
     shell.terminal.expect("get NAME");
     shell.terminal.expect("peerline> ");
+    // No key is pressed while it is in the background, so the editor does not notice.
+    kill_process(pid, Signal::STOP).expect("the process is there");
+    shell.terminal.expect("Stopped");
+    shell.terminal.at("shell> ", "bg; sleep 0.3; fg");
+    shell.terminal.at_prompt("help");
+    shell.terminal.expect("get NAME");
+    shell.terminal.expect("peerline> ");
     shell.exit("exit");
 }
 
