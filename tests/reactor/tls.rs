@@ -454,12 +454,7 @@ fn a_new_secret_closes_connections_to_servers_that_have_proved_the_old_one() {
     });
     // Connects, and answers the proof of this secret. Returns the server.
     let serve = |world: &mut World, port, secret: &SharedSecret| {
-        let wire = world.connect(port);
-        wire.borrow_mut().establish(Ok(()));
-        world.run();
-        let mut server = Peer::server(&wire);
-        server.read();
-        server.exchange(world, usize::MAX);
+        let mut server = Peer::connected_server(world, port);
         let exporter = exporter(&server.connection);
         let proof = secret.proof(Prover::Client, &exporter);
         assert_eq!(server.received, format!("PROVE {proof}\n").into_bytes());
@@ -725,12 +720,7 @@ fn sessions_with_a_server_are_resumed_unless_a_certificate_is_shown() {
             settings.relay_tls = vec![TlsConnector::new(trust, certificates).ok()];
         });
         for (port, kind) in [(PORT, HandshakeKind::Full), (PORT + 1, second)] {
-            let wire = world.connect(port);
-            wire.borrow_mut().establish(Ok(()));
-            world.run();
-            let mut server = Peer::server(&wire);
-            server.read();
-            server.exchange(&mut world, 10_000);
+            let server = Peer::connected_server(&mut world, port);
             assert_eq!(server.received, b"hello\n");
             assert_eq!(server.connection.handshake_kind(), Some(kind));
         }

@@ -46,6 +46,17 @@ impl Peer {
         Self::new(wire, ACCEPTOR.accept().expect("random bytes").into())
     }
 
+    /// The same, after the handshake and the first lines.
+    pub fn connected_server(world: &mut World, port: u16) -> Self {
+        let wire = world.connect(port);
+        wire.borrow_mut().establish(Ok(()));
+        world.run();
+        let mut server = Self::server(&wire);
+        server.read();
+        server.exchange(world, 10_000);
+        server
+    }
+
     pub fn new(wire: &SharedWire, connection: Connection) -> Self {
         Self {
             connection,

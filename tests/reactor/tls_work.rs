@@ -104,12 +104,7 @@ fn records_of_servers_share_a_round() {
     for key_updates in [0, KEY_UPDATES] {
         let mut world = world();
         let connect = |port| {
-            let wire = world.connect(port);
-            wire.borrow_mut().establish(Ok(()));
-            world.run();
-            let mut server = Peer::server(&wire);
-            server.read();
-            server.exchange(&mut world, 10_000);
+            let server = Peer::connected_server(&mut world, port);
             assert_eq!(server.received, b"hello\n");
             server
         };

@@ -69,6 +69,16 @@ impl<'a> RelayOn<'a> {
     }
 }
 
+/// Two machines on one network; none where the system cannot provide them, or has no engine.
+fn machines() -> Option<(Machine, Machine)> {
+    if is_missing("redis-server") {
+        return None;
+    }
+    let here = Machine::new()?;
+    let there = here.neighbour();
+    Some((here, there))
+}
+
 fn start_engine(machine: &Machine, home: &Path) -> RunningProgram {
     let mut engine = machine.command("redis-server");
     engine.args(["--bind", HERE, "--port", PORT, "--save", ""]);
@@ -83,13 +93,9 @@ fn start_engine(machine: &Machine, home: &Path) -> RunningProgram {
 
 #[test]
 fn both_parts_of_a_cut_network_go_on_and_agree_when_it_is_joined() {
-    if is_missing("redis-server") {
-        return;
-    }
-    let Some(here) = Machine::new() else {
+    let Some((here, there)) = machines() else {
         return;
     };
-    let there = here.neighbour();
     let home = folder(&[]);
     let _engine = start_engine(&here, home.path());
     let [a, b] = [
@@ -124,13 +130,9 @@ fn both_parts_of_a_cut_network_go_on_and_agree_when_it_is_joined() {
 #[test]
 fn nodes_on_loopback_are_known_on_their_own_machine_only() {
     const LOOPBACK: &str = "127.0.0.1";
-    if is_missing("redis-server") {
-        return;
-    }
-    let Some(here) = Machine::new() else {
+    let Some((here, there)) = machines() else {
         return;
     };
-    let there = here.neighbour();
     let home = folder(&[]);
     let _engine = start_engine(&here, home.path());
     let shares = [folder(&[("a", b"A")]), folder(&[("b", b"BB")])];

@@ -105,7 +105,7 @@ impl HolderIndex {
         }
         let hash = |entry: &(SlotId, u32)| self.hasher.hash_one(entry.0);
         self.node_positions.insert_unique(own, new, hash);
-        shrink_table(&mut self.node_positions, hash);
+        self.shrink_node_positions();
     }
 
     fn remove_node(&mut self, node: SlotId) {
@@ -113,8 +113,17 @@ impl HolderIndex {
         if let Ok(entry) = self.node_positions.find_entry(own, |e| e.0 == node) {
             entry.remove();
         }
+        self.shrink_node_positions();
+    }
+
+    fn shrink_node_positions(&mut self) {
         let hash = |entry: &(SlotId, u32)| self.hasher.hash_one(entry.0);
         shrink_table(&mut self.node_positions, hash);
+    }
+
+    fn shrink_content_positions(&mut self) {
+        let hash = |at: &u32| self.hasher.hash_one(self.contents[*at as usize].content);
+        shrink_table(&mut self.content_positions, hash);
     }
 
     /// The number of different contents.
@@ -170,7 +179,7 @@ impl HolderIndex {
         let own = hasher.hash_one(content);
         self.content_positions
             .insert_unique(own, position as u32, hash);
-        shrink_table(&mut self.content_positions, hash);
+        self.shrink_content_positions();
         position
     }
 
@@ -193,7 +202,6 @@ impl HolderIndex {
         }
         self.contents.swap_remove(position);
         shrink(&mut self.contents);
-        let hash = |at: &u32| self.hasher.hash_one(self.contents[*at as usize].content);
-        shrink_table(&mut self.content_positions, hash);
+        self.shrink_content_positions();
     }
 }
