@@ -65,7 +65,7 @@ impl LockedFiles<'_> {
             Some(saved) if **saved != *path && is_same_entry(folder, existing, path, saved) => {
                 let saved = escaped(saved);
                 let text = format!(
-                    "it is the same file as {saved}, which is complete; -o FILE saves it elsewhere"
+                    "on disk it is {saved}, a finished download; use -o FILE to save under another name"
                 );
                 Err(io::Error::other(text))
             }

@@ -7,18 +7,14 @@ use std::mem;
 use log::{debug, warn};
 
 use crate::close_reason::CloseReason;
-use crate::escaped::Escaped;
 use crate::logging::OPERATOR;
 use crate::node::refused_files::RefusedFiles;
 use crate::node::relay_record::{ComparePass, DigestSupport, RelayRecord};
 use crate::node::share::Share;
 use crate::node::update_request::UpdateRequest;
-use crate::protocol::{ErrorCode, MAX_LISTED_FILES, Registered, Reply, Request};
+use crate::protocol::{ErrorCode, Registered, Reply, Request};
 use crate::role::ReadNext;
 use crate::session::requests::RequestQueue;
-
-/// The most requests that may be outstanding.
-const MAX_OUTSTANDING: usize = 4 * MAX_LISTED_FILES;
 
 /// If the relay's record differs each time, all files are sent again after every so many
 /// registrations at the latest.
@@ -36,8 +32,9 @@ pub struct Announcer {
     /// How many times in a row the relay's file count was wrong.
     mismatches: u32,
     stale_entries: StaleEntries,
-    has_warned_of_limit: bool,
     refused: RefusedFiles,
+    /// The relay had no room for a file in the last update: the next one tries again.
+    is_full: bool,
     /// The relay has refused a change in the update that is in progress, or in one that has
     /// ended before all files were announced.
     has_refusal: bool,
@@ -74,9 +71,9 @@ impl Announcer {
         *self.record.file_count().end()
     }
 
-    /// How many files the relay has refused.
+    /// How many files the relay has refused, or has no room for.
     pub(super) fn refused_files(&self) -> u64 {
-        self.refused.len() as u64
+        self.refused.len()
     }
 
     /// Whether an update is in progress.
@@ -139,6 +136,10 @@ impl Announcer {
     ) -> ReadNext {
         let revision = share.revision();
         self.has_refusal = false;
+        if mem::take(&mut self.is_full) {
+            self.record.was_full = true;
+            self.complete_revision = None;
+        }
         self.progress = if self.complete_revision == Some(revision) {
             AnnounceProgress::Sent(revision)
         } else {
@@ -160,6 +161,7 @@ impl Announcer {
         match (change, reply) {
             (UpdateRequest::Share(name, version), Reply::Ok(_)) => {
                 self.refused.remove(&name);
+                self.record.was_full = false;
                 self.record.confirm(name, Some(version));
             }
             (UpdateRequest::Unshare(name), Reply::Ok(_) | Reply::NotFound) => {
@@ -172,13 +174,8 @@ impl Announcer {
                 {
                     self.progress = AnnounceProgress::Sent(revision);
                 }
-                if !mem::replace(&mut self.has_warned_of_limit, true) {
-                    let (name, text) = (Escaped::text(&name), Escaped::text(&text));
-                    warn!(
-                        target: OPERATOR,
-                        "the relay does not list {name} and the files after it: {text}"
-                    );
-                }
+                self.is_full = true;
+                self.refused.on_limit(name, &text);
             }
             (UpdateRequest::ShareDigest(_), Reply::Error(ErrorCode::UNKNOWN_VERB, _)) => {
                 self.record.digest_support = DigestSupport::Unsupported;
@@ -277,6 +274,15 @@ impl Announcer {
         }
     }
 
+    /// All files were announced: reports those that the relay does not list.
+    fn report_unlisted(&mut self, share: &mut impl Share) {
+        let listed = self.announced_files() + self.refused.rejected();
+        // At least the one that was tried, even if the relay lists an older version of it.
+        let over_limit = share.count(None).saturating_sub(listed).max(1);
+        self.refused.over_limit = if self.is_full { over_limit } else { 0 };
+        self.refused.report();
+    }
+
     /// Sends as many requests as may be outstanding. Closes the connection when all
     /// are answered.
     fn send_changes(
@@ -285,7 +291,7 @@ impl Announcer {
         requests: &mut RequestQueue<UpdateRequest>,
         out: &mut Vec<u8>,
     ) -> ReadNext {
-        while requests.len() < MAX_OUTSTANDING
+        while requests.len() < self.record.max_outstanding()
             && self.record.digest_support != DigestSupport::Pending
         {
             let (pass, after, revision) = match mem::take(&mut self.progress) {
@@ -293,7 +299,7 @@ impl Announcer {
                 AnnounceProgress::Sent(revision) if requests.is_empty() => {
                     self.complete_revision = Some(revision);
                     self.has_refusal = false;
-                    self.refused.report();
+                    self.report_unlisted(share);
                     return ReadNext::Close(CloseReason::Completed);
                 }
                 progress @ (AnnounceProgress::Sent(_) | AnnounceProgress::Idle) => {

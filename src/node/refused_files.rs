@@ -1,5 +1,6 @@
-//! The files that a relay does not list because it has refused their `SHARE`. Each is
-//! announced again only if it has changed, or if the relay has a new record of the node.
+//! The files that a relay does not list because it has refused their `SHARE`, or has no room for
+//! them. Each that was refused is announced again only if it has changed, or if the relay has a
+//! new record of the node.
 
 use std::collections::BTreeMap;
 
@@ -18,15 +19,23 @@ pub(super) struct RefusedFiles {
     /// The length of the shortest line that was too long for the relay, and the relay's text.
     /// The relay closes the connection after each, so no line of this length is sent again.
     too_long: Option<(usize, Box<str>)>,
+    /// How many more files the relay has no room for.
+    pub(super) over_limit: u64,
     /// One of the files that were refused since the last report, and the relay's text.
     example: Option<(Box<str>, Box<str>)>,
     /// How many of the files were reported.
-    reported: usize,
+    reported: u64,
 }
 
 impl RefusedFiles {
-    pub(super) fn len(&self) -> usize {
-        self.versions.len()
+    /// How many files the relay does not list.
+    pub(super) fn len(&self) -> u64 {
+        self.rejected() + self.over_limit
+    }
+
+    /// How many it has refused, apart from those for which it has no room.
+    pub(super) fn rejected(&self) -> u64 {
+        self.versions.len() as u64
     }
 
     /// The relay has refused the `SHARE` of this version of a file.
@@ -65,6 +74,11 @@ impl RefusedFiles {
         is_too_long
     }
 
+    /// The relay has no room for the file, nor for those after it.
+    pub(super) fn on_limit(&mut self, name: Box<str>, text: &str) {
+        self.example.get_or_insert_with(|| (name, text.into()));
+    }
+
     fn insert(&mut self, name: Box<str>, version: FileVersion, text: Box<str>) {
         self.example.get_or_insert_with(|| (name.clone(), text));
         self.versions.insert(name, version);
@@ -73,7 +87,7 @@ impl RefusedFiles {
     /// The relay lists the file now.
     pub(super) fn remove(&mut self, name: &str) {
         let removed = self.versions.remove(name);
-        self.reported -= usize::from(removed.is_some()).min(self.reported);
+        self.reported -= u64::from(removed.is_some()).min(self.reported);
     }
 
     /// Forgets the files that are no longer shared.

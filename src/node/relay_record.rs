@@ -9,6 +9,9 @@ use crate::node::share::{ListedFile, Share};
 use crate::node::update_request::{FileVersion, UpdateRequest};
 use crate::protocol::{FileName, MAX_LISTED_FILES, Request};
 
+/// The most requests that may be outstanding.
+const MAX_OUTSTANDING: usize = 4 * MAX_LISTED_FILES;
+
 /// Whether the relay takes digests. A relay of an older version closes a connection with
 /// many unknown requests, so the first digest of a record is sent alone.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -32,6 +35,9 @@ pub(super) struct RelayRecord {
     /// The number of uncertain files.
     uncertain: u64,
     pub(super) digest_support: DigestSupport,
+    /// The relay had no room for more files, and has accepted none since: they are tried one by
+    /// one.
+    pub(super) was_full: bool,
 }
 
 /// The changes that a comparison sends. Removals come first, because they make room
@@ -51,6 +57,11 @@ impl RelayRecord {
         most - self.uncertain..=most
     }
 
+    /// How many requests may be outstanding.
+    pub(super) fn max_outstanding(&self) -> usize {
+        if self.was_full { 1 } else { MAX_OUTSTANDING }
+    }
+
     /// The relay has this version of a file, or none.
     pub(super) fn confirm(&mut self, name: Box<str>, version: Option<FileVersion>) {
         let previous = match version {
@@ -68,7 +79,8 @@ impl RelayRecord {
 
     /// Compares the record with the share, one batch of names, from the one after `after`
     /// on. Sends the changes that belong to the pass, without refused files. Returns the last
-    /// name of the batch, or none after the last batch. A batch ends at the first digest.
+    /// name of the batch, or none after the last batch. A batch ends at the first digest, and at
+    /// the first file for a relay that was full.
     pub(super) fn send_page(
         &mut self,
         pass: ComparePass,
@@ -83,7 +95,7 @@ impl RelayRecord {
         if pass == ComparePass::Removals && recorded.peek().is_none() {
             return None;
         }
-        let support = &mut self.digest_support;
+        let (support, is_single) = (&mut self.digest_support, self.was_full);
         let (mut compared, mut last) = (0, None);
         let mut compare = |name: &str, old: Option<FileVersion>, file: Option<&ListedFile<'_>>| {
             // A share has only valid names.
@@ -99,7 +111,7 @@ impl RelayRecord {
                 }
                 (ComparePass::Additions, Some(file)) if old != Some(file.into()) => {
                     if !refused.includes(&name, file.into()) {
-                        ends_page |= support.send_file(file, &name, &mut send);
+                        ends_page |= support.send_file(file, &name, &mut send) || is_single;
                     }
                 }
                 (_, _) => {}

@@ -218,14 +218,37 @@ fn files_over_the_relay_limit_are_served_but_not_listed() {
     let relay = relay(&["--lease", "3", "--max-shared", "2"]);
     let share = folder(&[("a", b"1"), ("b", b"2"), ("c", b"3"), ("d", b"4")]);
     let node = node(&relay, share.path(), &[]);
-    let log = node.log_until("the relay does not list c and the files after it");
+    let log = node.log_until("the relay does not list 2 files, for example c: your node shares");
     assert_eq!(files(&relay, ""), ["1 - 1 a", "1 - 1 b"], "{log}");
+    assert_eq!(node.stat("files_skipped"), 2);
     assert_eq!(ask(node.address(), b"GET d\n"), "FOUND 1\n4");
     // A removed file makes room for another one.
     fs::remove_file(share.path().join("a")).expect("it is there");
     let now = ["1 - 1 b", "1 - 1 c"];
     eventually("the next one", || files(&relay, "") == now);
+    eventually("one is left", || node.stat("files_skipped") == 1);
     assert_eq!(node.log().matches("WARN").count(), 1, "{}", node.log());
+    // The number of files that are left out grows.
+    fs::write(share.path().join("e"), "5").expect("a new file");
+    fs::write(share.path().join("f"), "6").expect("a new file");
+    node.log_until("the relay does not list 3 files, for example d: your node shares");
+}
+
+#[test]
+fn files_without_room_at_the_relay_are_listed_when_another_node_has_left() {
+    for args in [&[][..], &["--udp"]] {
+        let relay = relay(&["--lease", "3", "--max-shared-in-all", "2"]);
+        let (first, second) = (folder(&[("a", b"1")]), folder(&[("b", b"2"), ("c", b"3")]));
+        let mut first = node(&relay, first.path(), args);
+        wait_for_names(&relay, 1);
+        let second = node(&relay, second.path(), args);
+        second.log_until("the relay does not list c: all nodes together share too many files");
+        assert_eq!(second.stat("files_skipped"), 1);
+        assert_eq!(first.stop(), Some(0));
+        let now = ["1 - 1 b", "1 - 1 c"];
+        eventually("all files of the second node", || files(&relay, "") == now);
+        eventually("none is left", || second.stat("files_skipped") == 0);
+    }
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn of_two_names_for_one_file_force_saves_one_and_refuses_the_other() {
             };
             let output = run(get, b"").expect_code(6);
             let text = &output.stderr;
-            let reason = format!("./{y}: it is the same file as ./{x}, which is complete");
+            let reason = format!("./{y}: on disk it is ./{x}, a finished download");
             assert!(text.contains(&reason), "{text}");
             let saved = fs::read(home.path().join(&x)).expect("a file");
             assert!(saved == fs::read(share.path().join(&x)).expect("a file"));
