@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fs::OpenOptions;
-use std::io::{self, ErrorKind, IsTerminal, Read};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -23,14 +23,13 @@ use rustyline::{
     EventContext, EventHandler, ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, Movement,
     RepeatCount,
 };
-use signal_hook::consts::SIGCONT;
-use signal_hook::low_level::pipe;
 
 use crate::jobs::{PromptKind, TerminalEvent};
 use crate::logging::OPERATOR;
 use crate::protocol::MAX_LINE;
 use crate::terminal::completion::LineCompleter;
 use crate::terminal::history::{History, MAX_LINES};
+use crate::terminal::resumes::Resumes;
 use crate::terminal::{TerminalOutput, mode};
 
 /// Terminals whose cursor cannot be moved. The list is rustyline's.
@@ -232,11 +231,10 @@ fn start_redraw_thread(
 
 /// After the program was stopped, the terminal gets the settings of the editor again.
 fn start_resume_thread(output: &TerminalOutput) -> io::Result<()> {
-    let (mut resumed, sender) = io::pipe()?;
-    pipe::register(SIGCONT, sender)?;
+    let mut resumes = Resumes::new()?;
     let output = output.clone();
     let body = move || {
-        while resumed.read_exact(&mut [0]).is_ok() {
+        while resumes.wait().is_ok() {
             // Nothing reports it later: the editor may wait for a key all the time.
             mode::wait_for_foreground();
             output.resume_editor();

@@ -20,6 +20,7 @@ mod progress;
 pub mod prompt;
 mod rate_text;
 mod repair_text;
+mod resumes;
 mod screen;
 mod share_totals;
 mod status_text;

@@ -15,6 +15,7 @@ use crate::stdio::Stdin;
 use crate::terminal::completion::LineCompleter;
 use crate::terminal::history::History;
 use crate::terminal::line_editor::LineEditor;
+use crate::terminal::resumes::Resumes;
 use crate::terminal::{TerminalMode, TerminalOutput, mode};
 
 /// The byte order mark.
@@ -125,6 +126,8 @@ struct LineSource {
     is_first_line: bool,
     output: TerminalOutput,
     editor: Option<LineEditor>,
+    /// For a terminal without the editor.
+    resumes: Option<Resumes>,
 }
 
 impl LineSource {
@@ -148,13 +151,17 @@ impl LineSource {
             let history = History::new(settings.history.clone());
             LineEditor::new(output.clone(), completer, history)
         };
+        let editor = can_edit.then(new_editor).flatten();
+        let is_plain_terminal = is_terminal && editor.is_none();
         Self {
             input: BufReader::new(input),
             name,
             is_terminal,
             is_first_line: true,
-            editor: can_edit.then(new_editor).flatten(),
+            editor,
             output,
+            // Without them, the prompt is not shown again after a stop.
+            resumes: is_plain_terminal.then(|| Resumes::new().ok()).flatten(),
         }
     }
 
@@ -189,6 +196,10 @@ impl LineSource {
             if self.is_terminal {
                 mode::wait_for_foreground();
                 self.output.eprint(prompt_text(kind));
+                // The system has discarded what was typed before the stop.
+                if self.has_resumed() {
+                    continue;
+                }
             }
             match read_line(&mut self.input) {
                 Ok(line) => return line,
@@ -200,6 +211,17 @@ impl LineSource {
                 Err(error) if !mode::is_background_error(&error) => return None,
                 Err(_) => {}
             }
+        }
+    }
+
+    /// Waits for input. Returns whether the program was stopped meanwhile, and goes on.
+    fn has_resumed(&mut self) -> bool {
+        match &mut self.resumes {
+            // An error is reported when the input is read.
+            Some(resumes) if self.input.buffer().is_empty() => {
+                resumes.wait_beside(io::stdin()).unwrap_or(false)
+            }
+            _ => false,
         }
     }
 

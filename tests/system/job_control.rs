@@ -107,6 +107,13 @@ fn a_node_in_the_background_leaves_the_terminal_to_the_shell() {
             shell.terminal.expect("get NAME");
             shell.terminal.expect("peerline> ");
         }
+        // It is never in the background.
+        shell.terminal.ctrl('z');
+        shell.terminal.expect("Stopped");
+        shell.terminal.at("shell> ", "fg");
+        shell.terminal.at_prompt("help");
+        shell.terminal.expect("get NAME");
+        shell.terminal.expect("peerline> ");
         shell.exit("exit");
     }
 }
