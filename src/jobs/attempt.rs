@@ -106,7 +106,7 @@ impl Attempt {
     ) -> Result<Option<AttemptResult<'static>>, CloseReason> {
         let bytes: &[u8] = match part {
             ResponsePart::Head(Reply::Found(size)) if !self.may_have_size(*size) => {
-                return Ok(Some(AttemptResult::Failed(Failure::OtherContent)));
+                return Ok(Some(AttemptResult::Failed(self.wrong_content())));
             }
             ResponsePart::Head(Reply::Found(size)) => {
                 (self.was_found, self.size) = (true, *size);
@@ -124,7 +124,7 @@ impl Attempt {
         };
         self.received += bytes.len() as u64;
         if !self.may_be_right(bytes, is_last) {
-            return Ok(Some(AttemptResult::Failed(Failure::OtherContent)));
+            return Ok(Some(AttemptResult::Failed(self.wrong_content())));
         }
         if !self.is_source && !is_last && self.received < self.head_size {
             self.head.extend_from_slice(bytes);
@@ -238,6 +238,13 @@ impl Attempt {
         match self.stored {
             Some(_) => (DiscardedContent::default(), user.keep(self.job).stored()),
             None => (user.discard(self.job), None),
+        }
+    }
+
+    fn wrong_content(&self) -> Failure<'static> {
+        match self.candidate.is_announced {
+            true => Failure::OtherContent,
+            false => Failure::UnknownContent,
         }
     }
 

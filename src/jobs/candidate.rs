@@ -16,8 +16,11 @@ const NODES_PER_TURN: usize = 4;
 #[derive(Clone, Copy)]
 pub(super) struct Candidate {
     pub(super) node: NodeAddress,
-    /// The hash that the content must have: the wanted one, or the announced one.
+    /// The hash that the content must have: the wanted one, the one that the node has announced,
+    /// or else the one that other nodes have announced.
     pub(super) hash: Option<ContentHash>,
+    /// Whether the node itself has announced this hash, or no hash at all is known.
+    pub(super) is_announced: bool,
     /// The size that belongs to this hash.
     pub(super) size: u64,
     /// Whether it is tried again because our output was slow.
@@ -27,7 +30,8 @@ pub(super) struct Candidate {
 /// The holders by their contents, in the order of `offers`, and those without a known
 /// hash; then the other nodes. Of the holders of one content, those with its most announced
 /// size come first, and of these the nodes that could be reached a moment ago. If a content
-/// is wanted, only its holders. Addresses take turns, so that many nodes at one address do
+/// is wanted, only its holders. If the hash of a content is known, nodes without a known hash
+/// must send the first such content: whoever announces none takes the place of none. Addresses take turns, so that many nodes at one address do
 /// not hide the others. Of equal nodes, those with the fewest unanswered requests come first:
 /// many small files come from all of them, and fewer from a slow one.
 pub(super) fn candidates(
@@ -51,8 +55,18 @@ pub(super) fn candidates(
     let holders = holders
         .iter()
         .filter(|holder| (wanted.is_none() || holder.hash.0 == wanted) && is_first(holder));
+    let unannounced = |node, size| match offers.first() {
+        Some(offer) => Candidate {
+            is_announced: false,
+            ..Candidate::new(node, Some(offer.hash), offer.size)
+        },
+        None => Candidate::new(node, None, size),
+    };
     let holders = holders.map(|holder| {
-        let candidate = Candidate::new(holder.node, holder.hash.0, holder.size);
+        let candidate = match holder.hash.0 {
+            Some(hash) => Candidate::new(holder.node, Some(hash), holder.size),
+            None => unannounced(holder.node, holder.size),
+        };
         (holder.hash.0.map_or(offers.len(), rank), candidate)
     });
     let mut all: Vec<_> = holders.collect();
@@ -60,7 +74,7 @@ pub(super) fn candidates(
         let is_untrusted = |node| context.node_tls.is_untrusted(node, now);
         let is_other = |node: &&NodeAddress| !known.contains(node) && !is_untrusted(**node);
         let others = context.nodes.iter().filter(is_other);
-        all.extend(others.map(|node| (offers.len() + 1, Candidate::new(*node, None, 0))));
+        all.extend(others.map(|node| (offers.len() + 1, unannounced(*node, 0))));
     }
     in_order(context, all, offers, now)
 }
@@ -110,10 +124,16 @@ fn in_order(
 }
 
 impl Candidate {
+    /// Whether the other one is expected to send the same content.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (self.hash, self.is_announced) == (other.hash, other.is_announced)
+    }
+
     fn new(node: NodeAddress, hash: Option<ContentHash>, size: u64) -> Self {
         Self {
             node,
             hash,
+            is_announced: true,
             size,
             is_retry: false,
         }

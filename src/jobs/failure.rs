@@ -32,6 +32,9 @@ pub enum Failure<'a> {
     NoHolder,
     /// The content has another hash than the node had announced.
     OtherContent,
+    /// The node has announced no hash, and its content does not have the one that others have
+    /// announced.
+    UnknownContent,
     /// There is no space for content of the size that the node states. Others may be right.
     NoSpace(u64),
     /// The values that the node has listed for the pieces do not belong to the hash.
@@ -128,6 +131,9 @@ impl fmt::Display for Failure<'_> {
                 waited.as_secs()
             ),
             Self::OtherContent => f.write_str("the content does not have the announced hash"),
+            Self::UnknownContent => f.write_str(
+                "its content does not have the hash that is known; --from fetches it all the same",
+            ),
             Self::NoSpace(size) => write!(
                 f,
                 "it says that the file has {}, for which there is no space",

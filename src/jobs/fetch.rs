@@ -260,7 +260,7 @@ impl Fetch {
                 false => JobStep::Wait,
             };
         };
-        let is_same = |other: &Candidate| other.hash == candidate.hash;
+        let is_same = |other: &Candidate| other.is_like(&candidate);
         let has_other = self.open.iter().any(|open| !is_same(&open.candidate));
         if has_other && !is_due {
             // The preferred content gets a little more time.

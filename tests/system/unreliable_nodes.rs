@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::fake_server::{FakeServer, unregister};
 use crate::support::piece_node::{Fault, PieceNode};
-use crate::support::relay_index::holders;
+use crate::support::relay_index::{self, holders};
 use crate::support::{
     RunningProgram, Server, ask, client, client_command, eventually, folder, large_file, node,
     noise, relay, run,
@@ -29,6 +29,33 @@ fn announce(relay: &Server, node: SocketAddr, content: &[u8], name: &str) {
 /// A node's reply to `GET`.
 fn found(content: &[u8]) -> Vec<u8> {
     [format!("FOUND {}\n", content.len()).as_bytes(), content].concat()
+}
+
+/// Regression: after a second, whatever the other node sent was saved.
+#[test]
+fn a_node_without_a_hash_sends_the_content_whose_hash_is_known_or_none() {
+    let large = noise(3_000_000, 1);
+    for right in [HELLO, &large] {
+        let mut wrong = right.to_vec();
+        wrong[0] ^= 1;
+        let longer = [right, b"!"].concat();
+        for (sent, code) in [(right, 0), (&wrong, 12), (&longer, 12)] {
+            let relay = relay(&[]);
+            let silent = FakeServer::hanging_after("");
+            announce(&relay, silent.address(), right, "file");
+            let other = FakeServer::replying(found(sent));
+            let size = sent.len() as u64;
+            relay_index::announce(&relay, other.address(), size, "file");
+            let home = folder(&[("file", b"old")]);
+            let path = home.path().to_str().expect("UTF-8");
+            let args = ["get", "file", "-d", path, "--force", "--timeout=2"];
+            let output = client(&relay, &args).expect_code(code);
+            let saved = std::fs::read(home.path().join("file")).expect("a file");
+            assert!(saved == if code == 0 { right } else { b"old" });
+            let is_named = output.stderr.contains("not have the hash that is known");
+            assert_eq!(is_named, code != 0, "{}", output.stderr);
+        }
+    }
 }
 
 #[test]

@@ -157,7 +157,7 @@ impl Fetch {
         }
         let (name, node) = (&self.name, candidate.node);
         context.user.on_event(UserEvent::NodeFailed(node, &failure));
-        let is_wrong = matches!(failure, Failure::OtherContent);
+        let is_wrong = matches!(failure, Failure::OtherContent | Failure::UnknownContent);
         // Printed bytes stay: another node would send them again.
         match (discarded.printed, is_wrong) {
             (0, _) => {}

@@ -123,7 +123,8 @@ impl Fetch {
     /// Removes the nodes that know no hash of the file. Returns whether there were
     /// only such.
     fn keep_only_hashed(&mut self) -> bool {
-        self.candidates.retain(|candidate| candidate.hash.is_some());
+        self.candidates
+            .retain(|candidate| candidate.hash.is_some() && candidate.is_announced);
         self.candidates.is_empty() && self.nodes > 0
     }
 

@@ -52,7 +52,9 @@ impl Fetch {
         now: Instant,
     ) -> Option<JobStep> {
         let holders = self.candidates.iter();
-        let holders = holders.filter(|candidate| candidate.hash == Some(hash));
+        let is_holder =
+            |candidate: &&Candidate| candidate.is_announced && candidate.hash == Some(hash);
+        let holders = holders.filter(is_holder);
         let mut sizes = holders.clone().map(|candidate| candidate.size);
         let is_new = |size: &u64| !self.failed_sizes.contains(size);
         let size = sizes.find(is_new)?;
