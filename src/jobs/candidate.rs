@@ -31,7 +31,7 @@ pub(super) struct Candidate {
 /// hash; then the other nodes. Of the holders of one content, those with its most announced
 /// size come first, and of these the nodes that could be reached a moment ago. If a content
 /// is wanted, only its holders. If the hash of a content is known, nodes without a known hash
-/// must send the first such content: whoever announces none takes the place of none. Addresses take turns, so that many nodes at one address do
+/// must send the first such content. Addresses take turns, so that many nodes at one address do
 /// not hide the others. Of equal nodes, those with the fewest unanswered requests come first:
 /// many small files come from all of them, and fewer from a slow one.
 pub(super) fn candidates(

@@ -1,9 +1,11 @@
 //! Closing a connection: no more input is handled, the outbox is flushed, and the last
 //! bytes get time to arrive.
 
+use std::io;
+
 use crate::close_reason::CloseReason;
 use crate::reactor::Reactor;
-use crate::reactor::connection::{Origin, Phase};
+use crate::reactor::connection::{Connection, Origin, Phase};
 use crate::reactor::outbox::MemoryUsage;
 use crate::reactor::readiness::EndOfInput;
 use crate::reactor::transport::Transport;
@@ -12,6 +14,21 @@ use crate::role::Role;
 
 /// The most bytes of input that a lingering connection discards.
 const LINGER_BYTES: u64 = 1024 * 1024;
+
+impl<S, F, T> Connection<S, F, T> {
+    /// # Errors
+    /// The role works on an answer that nobody receives.
+    pub(super) fn check_receiver(&self) -> Result<(), CloseReason> {
+        let has_open_answer =
+            matches!(&self.phase, Phase::Open(driver) if driver.state().has_open_answer());
+        let is_failed = self.readiness.end_of_input == EndOfInput::Failed;
+        if self.origin == Origin::Inbound && is_failed && has_open_answer {
+            let error = io::ErrorKind::ConnectionReset.into();
+            return Err(CloseReason::ConnectionLost(error));
+        }
+        Ok(())
+    }
+}
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
     /// Ends a closing connection whose outbox is flushed. Unread input would make the

@@ -23,6 +23,8 @@ pub(super) enum EndOfInput {
     /// An event announced the end: read on until it is reached, because no other event
     /// follows.
     Announced,
+    /// The same, and nothing can be sent: the stream has failed.
+    Failed,
     /// A read reached the end.
     Reached,
 }
@@ -43,7 +45,9 @@ impl Readiness {
     pub(super) fn record(&mut self, event: StreamEvent) {
         self.readable |= event.is_readable;
         self.writable |= event.is_writable;
-        if event.is_closed && self.end_of_input == EndOfInput::Unknown {
+        if event.is_failed {
+            self.end_of_input = EndOfInput::Failed;
+        } else if event.is_closed && self.end_of_input == EndOfInput::Unknown {
             self.end_of_input = EndOfInput::Announced;
         }
         self.has_urgent_data |= event.is_urgent;

@@ -101,6 +101,8 @@ pub struct StreamEvent {
     pub is_writable: bool,
     /// The peer has ended its side, or the stream has failed: no other event follows.
     pub is_closed: bool,
+    /// The stream has failed, for example because the peer has reset it: nothing can be sent.
+    pub is_failed: bool,
     /// The peer has sent urgent data.
     pub is_urgent: bool,
 }
@@ -112,6 +114,7 @@ impl From<&Event> for StreamEvent {
             is_readable: event.is_readable() || is_closed,
             is_writable: event.is_writable() || event.is_write_closed() || event.is_error(),
             is_closed,
+            is_failed: event.is_error(),
             is_urgent: event.is_priority(),
         }
     }

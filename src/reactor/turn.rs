@@ -173,7 +173,7 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let conn = &mut self.connections[slot];
         self.traffic.bytes_out += conn.bytes_out - before;
         let has_room = conn.outbox.queued() < self.settings.limits.max_queue as u64;
-        let received = match flushed {
+        let received = match flushed.and_then(|()| conn.check_receiver()) {
             Ok(()) if has_room && conn.may_receive() => match conn.pacing {
                 Pacing::Receiving => self.receive_paced(slot, read_buffer),
                 Pacing::None | Pacing::Sending => conn.receive(read_buffer),

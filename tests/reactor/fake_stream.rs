@@ -125,6 +125,7 @@ impl Wire {
             is_readable: std::mem::take(&mut self.raise_readable),
             is_writable: std::mem::take(&mut self.raise_writable),
             is_closed: self.tail != Tail::Open,
+            is_failed: self.tail == Tail::Reset,
             ..StreamEvent::default()
         }
     }

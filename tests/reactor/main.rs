@@ -277,6 +277,18 @@ fn a_half_close_while_the_role_works_waits_for_the_answer() {
     assert_eq!(wire.borrow().sent, output(&["wait", "text"]));
 }
 
+/// After the end of input alone, the peer still gets the answer.
+#[test]
+fn an_answer_that_nobody_receives_ends_when_the_peer_has_reset_the_connection() {
+    let mut world = World::new(1000);
+    let wire = world.accept(PORT);
+    wire.borrow_mut().deliver(b"wait\nmore\n", Tail::Open);
+    world.run();
+    wire.borrow_mut().deliver(b"", Tail::Reset);
+    world.run();
+    check_events(&world, PORT, &["wait"], "ConnectionLost");
+}
+
 #[test]
 fn a_lingering_connection_ends_by_input_reset_or_time() {
     for end in 0..4 {
