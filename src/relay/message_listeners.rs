@@ -54,7 +54,8 @@ pub(super) enum ListenResult {
 
 impl MessageListeners {
     /// Makes `conn` receive the messages to `address`. A connection whose node
-    /// registered the address has precedence over one whose own address it is.
+    /// registered the address has precedence over one whose own address it is. One at another
+    /// relay may be such a connection.
     pub(super) fn insert(
         &mut self,
         address: NodeAddress,
@@ -70,6 +71,7 @@ impl MessageListeners {
         };
         match self.by_address.get(&address) {
             Some(earlier) if earlier.is_registered && !is_registered => ListenResult::Taken,
+            _ if !is_registered && self.remote.contains(&address) => ListenResult::Taken,
             _ => {
                 self.list.insert(address);
                 let earlier = self.by_address.insert(address, listener);
@@ -105,6 +107,14 @@ impl MessageListeners {
         if listener.key.as_deref() == Some(&key) {
             return None;
         }
+        self.remove(address, conn);
+        Some(conn)
+    }
+
+    /// Removes the connection at `address` if its node has not registered the address.
+    pub(super) fn remove_unregistered(&mut self, address: &NodeAddress) -> Option<ConnId> {
+        let listener = self.by_address.get(address);
+        let conn = listener.filter(|listener| !listener.is_registered)?.conn;
         self.remove(address, conn);
         Some(conn)
     }
@@ -166,14 +176,19 @@ impl MessageListeners {
         }
     }
 
-    /// Whether another relay has a listener at this address.
-    pub(super) fn is_remote(&self, address: &NodeAddress) -> bool {
-        self.remote.contains(address)
+    /// The relay of the latest listener at this address, of those at other relays; see
+    /// [`RemoteListeners::latest`].
+    pub(super) fn latest_remote(
+        &self,
+        address: &NodeAddress,
+        is_alive: impl Fn(InstanceId) -> bool,
+    ) -> Option<InstanceId> {
+        self.remote.latest(address, is_alive)
     }
 
     /// A listener at this address was removed; there may be others.
     fn update_list(&mut self, address: &NodeAddress) {
-        if !self.by_address.contains_key(address) && !self.is_remote(address) {
+        if !self.by_address.contains_key(address) && !self.remote.contains(address) {
             self.list.remove(address);
         }
     }

@@ -100,19 +100,14 @@ impl Relay {
         let listener = self.receiver(to, request.now);
         let is_visible = request.is_loopback() || !to.is_loopback();
         let message = Delivery { from, text };
-        let is_sent = match listener {
-            _ if !is_visible => return request.reply.reject(Rejection::NoListener(*to)),
-            Some(listener) => request.reply.message(listener, &message),
-            None if self.message_listeners.is_remote(to) => {
-                self.forward_message(*to, message, request.now)
-            }
-            None => return request.reply.reject(Rejection::NoListener(*to)),
+        let result = match listener {
+            _ if !is_visible => Err(Rejection::NoListener(*to)),
+            Some(listener) if request.reply.message(listener, &message) => Ok(()),
+            Some(_) => Err(Rejection::ReceiverBusy(*to)),
+            None => self.forward_message(*to, message, request.now),
         };
-        if !is_sent {
-            return request.reply.reject(Rejection::ReceiverBusy(*to));
-        }
-        self.counters.messages += 1;
-        request.reply.ok()
+        self.counters.messages += u64::from(result.is_ok());
+        request.reply.ok_or_error(result)
     }
 
     /// The address to which others reply to messages of this connection, and whether

@@ -652,6 +652,39 @@ fn messages_reach_listeners_at_other_relays() {
 }
 
 #[test]
+fn a_node_at_two_relays_gets_each_message_once() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let [a, b] = two_relays(&engine, &[]);
+    let c = relay_of(&engine, &[]);
+    let share = folder(&[("one", b"1")]);
+    let second = b.address().to_string();
+    let args = ["--relay", &second, "--listen-messages"];
+    let node = node(&a, share.path(), &args);
+    let address = node.wire_address();
+    let listed = format!("NODES 1\n{address}\n");
+    // Each of the first two relays has a listener of its own.
+    for relay in [&a, &b] {
+        eventually("the relay has a listener", || {
+            let connections = ask(relay.address(), b"CONNECTIONS\n");
+            connections.contains(" LISTEN")
+        });
+    }
+    for relay in [&a, &b, &c] {
+        wait_for(relay, "WHO", &listed);
+    }
+    let texts = [(&c, "at-c"), (&a, "at-a"), (&b, "at-b"), (&c, "last")];
+    for (relay, text) in texts {
+        tell(relay, &format!("SEND {address} {text}\n"));
+        node.log_until(text);
+    }
+    for (_, text) in texts {
+        assert_eq!(node.log().matches(text).count(), 1, "{text}");
+    }
+}
+
+#[test]
 fn a_quota_holds_over_all_relays() {
     let Some(engine) = Engine::start(&[]) else {
         return;

@@ -126,17 +126,18 @@ impl Relay {
                 ChangeResult::Applied
             }
             DirectoryChange::Listen(address) => {
-                self.message_listeners.insert_remote(address, origin).into()
+                self.add_remote_listener(address, origin, out, now).into()
             }
             DirectoryChange::Unlisten(address) => {
                 self.message_listeners.remove_remote(&address, origin);
                 ChangeResult::Applied
             }
+            DirectoryChange::Via(relay) => {
+                shared.incoming.message_relay = Some(relay);
+                ChangeResult::Applied
+            }
             DirectoryChange::Message(to, message) => {
-                if let Some(listener) = self.receiver(&to, now) {
-                    let is_delivered = Responder::deliver(out, listener, &message);
-                    self.counters.messages += u64::from(is_delivered);
-                }
+                self.deliver_message(to, &message, out, now);
                 ChangeResult::Applied
             }
             change => {
@@ -264,6 +265,7 @@ impl Relay {
             | DirectoryChange::Renew(..)
             | DirectoryChange::Listen(_)
             | DirectoryChange::Unlisten(_)
+            | DirectoryChange::Via(_)
             | DirectoryChange::Message(..) => ChangeResult::Applied,
         }
     }

@@ -9,8 +9,12 @@
 //! SHARE, SHAREDIGEST, UNSHARE          as the node announced it
 //! RENEW lease ip port                  the lease of a node
 //! LISTEN ip port, UNLISTEN ip port
+//! VIA relay                            the relay that delivers the message that follows
 //! MESSAGE ip port ip port text         to, from
 //! ```
+//!
+//! A relay of an older version does not write `VIA`: then each relay with a listener at the address
+//! delivers the message.
 //!
 //! The word `held` follows the id of a node that other relays already know with this key;
 //! `key_conflicts` says what for. `KEY` comes first, unless `ADD` or `STATE` says the same. A
@@ -23,6 +27,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::protocol::{Delivery, NodeAddress, Request, Text, canonical};
+use crate::relay::shared_directory::InstanceId;
 use crate::tls::KeyId;
 
 /// The longest lease that a relay believes.
@@ -49,6 +54,8 @@ pub enum DirectoryChange<'a> {
     Listen(NodeAddress),
     /// It receives them no longer.
     Unlisten(NodeAddress),
+    /// The relay that delivers the message that follows.
+    Via(InstanceId),
     /// A message to the listener at an address.
     Message(NodeAddress, Delivery<'a>),
 }
@@ -89,6 +96,7 @@ impl<'a> DirectoryChange<'a> {
             }
             "LISTEN" => Self::Listen(NodeAddress::parse(fields).ok()?),
             "UNLISTEN" => Self::Unlisten(NodeAddress::parse(fields).ok()?),
+            "VIA" => Self::Via(fields.parse().ok()?),
             "MESSAGE" => {
                 let mut words = fields.splitn(5, ' ');
                 let mut address = || {
@@ -123,6 +131,7 @@ impl fmt::Display for DirectoryChange<'_> {
             Self::Renew(lease, address) => write!(f, "RENEW {} {address}", lease.as_secs()),
             Self::Listen(address) => write!(f, "LISTEN {address}"),
             Self::Unlisten(address) => write!(f, "UNLISTEN {address}"),
+            Self::Via(relay) => write!(f, "VIA {relay}"),
             Self::Message(to, Delivery { from, text }) => {
                 write!(f, "MESSAGE {to} {from} {text}")
             }
@@ -199,6 +208,7 @@ mod tests {
             "RENEW 60 192.0.2.1 9001",
             "LISTEN 192.0.2.1 9001",
             "UNLISTEN 192.0.2.1 9001",
+            "VIA 00000000000000ff",
             "MESSAGE 192.0.2.1 9001 192.0.2.2 9002 hello  you",
         ] {
             let change = DirectoryChange::parse(line.as_bytes()).expect(line);
@@ -231,6 +241,8 @@ mod tests {
             "FIND a",
             "QUIT",
             "RENEW 60",
+            "VIA",
+            "VIA relay",
             "MESSAGE 192.0.2.1 9001 192.0.2.2 9002",
             "MESSAGE 192.0.2.1 0 192.0.2.2 9002 a",
         ] {

@@ -12,13 +12,15 @@ use crate::protocol::NodeAddress;
 use crate::relay::Relay;
 use crate::relay::shared_directory::outgoing::Subject;
 use crate::relay::shared_directory::{
-    RegistryCommand, RegistryLink, RegistryUpdate, RemovedNode, Unpublished,
+    InstanceId, RegistryCommand, RegistryLink, RegistryUpdate, RemovedNode, Unpublished,
 };
 use crate::role::Output;
 
 /// The work of one turn of the loop, in lines with short names; the other lines follow in the next
 /// turn.
 const MAX_WORK_PER_TURN: usize = 1000;
+/// Connections of this relay whose batches, and messages to which, may arrive late.
+const MAX_INSTANCES: usize = 16;
 
 /// Updates in order.
 #[derive(Default)]
@@ -32,6 +34,8 @@ pub(super) struct IncomingUpdates {
     pub(super) subject: Option<NodeAddress>,
     /// The node of the lines there that do not count; see `key_conflict`.
     pub(super) refused: Option<NodeAddress>,
+    /// The relay that delivers the message that follows.
+    pub(super) message_relay: Option<InstanceId>,
 }
 
 impl IncomingUpdates {
@@ -112,6 +116,7 @@ impl Relay {
             if is_handled {
                 shared.incoming.position = 0;
                 shared.incoming.set_subject(None);
+                shared.incoming.message_relay = None;
                 (shared.send)(RegistryCommand::Handled);
             } else {
                 shared.incoming.queue.push_front(update);
@@ -164,7 +169,7 @@ impl Relay {
                 *budget -= count;
                 shared.incoming.position += count;
                 for address in &rest[..count] {
-                    self.message_listeners.insert_remote(*address, *relay);
+                    self.add_remote_listener(*address, *relay, out, now);
                 }
                 return count == rest.len();
             }
@@ -179,6 +184,8 @@ impl Relay {
                 is_other_database,
             } => {
                 shared.link = RegistryLink::Connected(*origin);
+                shared.instances.truncate(MAX_INSTANCES - 1);
+                shared.instances.push_front(*origin);
                 shared.outgoing.start(now);
                 shared.relays.forget_numbers();
                 shared.reconciliation.start(*is_other_database);

@@ -29,6 +29,7 @@ mod outgoing;
 mod publication;
 mod reconcile;
 mod record;
+mod remote_messages;
 mod status;
 mod unconfirmed;
 mod without_loopback;
@@ -161,6 +162,8 @@ pub type SendCommand = Box<dyn FnMut(RegistryCommand)>;
 pub(super) struct SharedDirectory {
     send: SendCommand,
     link: RegistryLink,
+    /// The last connections of this relay to the engine, the newest first.
+    instances: VecDeque<InstanceId>,
     incoming: IncomingUpdates,
     outgoing: Outgoing,
     unconfirmed: Unconfirmed,
@@ -236,6 +239,7 @@ impl SharedDirectory {
         Self {
             send,
             link: RegistryLink::Disconnected,
+            instances: VecDeque::new(),
             incoming: IncomingUpdates::default(),
             outgoing: Outgoing::new(lease, now),
             unconfirmed: Unconfirmed::default(),

@@ -9,6 +9,9 @@ use crate::relay::shared_directory::InstanceId;
 /// A relay that published nothing for this long is gone, and its listeners with it.
 const MAX_SILENCE: Duration = Duration::from_secs(10);
 
+/// A relay that published nothing for this long may be gone: it publishes each second.
+const MAX_PAUSE: Duration = Duration::from_secs(3);
+
 #[derive(Default)]
 pub(super) struct OtherRelays {
     relays: HashMap<InstanceId, OtherRelay>,
@@ -57,6 +60,12 @@ impl OtherRelays {
         self.relays
             .retain(|_, other| now.saturating_duration_since(other.last_seen) <= MAX_SILENCE);
         self.relays.len() < before
+    }
+
+    /// Whether this relay has published something lately.
+    pub(super) fn is_alive(&self, relay: InstanceId, now: Instant) -> bool {
+        let other = self.relays.get(&relay);
+        other.is_some_and(|other| now.saturating_duration_since(other.last_seen) <= MAX_PAUSE)
     }
 
     /// Whether this relay is one of them.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::protocol::{Delivery, NodeAddress, Request};
+use crate::protocol::{NodeAddress, Request};
 use crate::relay::Relay;
 use crate::relay::shared_directory::change::{DirectoryChange, NodeHeader};
 use crate::relay::shared_directory::outgoing::Subject;
@@ -127,40 +127,6 @@ impl Relay {
             let key = subject.key;
             shared.removed.insert(address, RemovedNode { at: now, key });
         }
-    }
-
-    /// A connection receives the messages to an address, or receives them no longer.
-    pub(in crate::relay) fn record_listener(
-        &mut self,
-        address: NodeAddress,
-        listens: bool,
-        now: Instant,
-    ) {
-        if let Some(shared) = &mut self.shared
-            && shared.is_connected()
-        {
-            let change = match listens {
-                true => DirectoryChange::Listen(address),
-                false => DirectoryChange::Unlisten(address),
-            };
-            shared.publish(None, &change, now);
-        }
-    }
-
-    /// Sends a message to the listener at another relay. Returns false if the relay is cut
-    /// off.
-    pub(in crate::relay) fn forward_message(
-        &mut self,
-        to: NodeAddress,
-        message: Delivery<'_>,
-        now: Instant,
-    ) -> bool {
-        let shared = self.shared.as_mut();
-        let Some(shared) = shared.filter(|shared| shared.is_connected()) else {
-            return false;
-        };
-        shared.publish(None, &DirectoryChange::Message(to, message), now);
-        true
     }
 
     /// What the directory says about a node, beside its files.

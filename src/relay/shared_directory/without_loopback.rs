@@ -19,6 +19,7 @@ pub fn without_loopback(batch: &[u8]) -> Vec<u8> {
                 | DirectoryChange::Unlisten(address)
                 | DirectoryChange::Message(address, _),
             ) => address.is_loopback(),
+            Some(DirectoryChange::Via(_)) => false,
             // Other lines are about the node before them.
             Some(_) | None => is_subject_on_loopback,
         };
@@ -49,8 +50,11 @@ mod tests {
             LISTEN 192.0.2.1 9001\n\
             LISTEN ::1 9001\n\
             UNLISTEN 127.0.0.1 9001\n\
+            NODE 127.0.0.1 9001\n\
+            VIA 00000000000000ff\n\
             MESSAGE 192.0.2.1 9001 127.0.0.1 9001 to the other machine\n\
             MESSAGE 127.0.0.1 9001 192.0.2.1 9001 to itself\n\
+            NODE 192.0.2.1 9001\n\
             SHARE 2 - d\n";
         let rest = "\
             RENEW 60 192.0.2.1 9001\n\
@@ -59,7 +63,9 @@ mod tests {
             REMOVE\n\
             LATER\n\
             LISTEN 192.0.2.1 9001\n\
+            VIA 00000000000000ff\n\
             MESSAGE 192.0.2.1 9001 127.0.0.1 9001 to the other machine\n\
+            NODE 192.0.2.1 9001\n\
             SHARE 2 - d\n";
         let text = String::from_utf8(without_loopback(batch.as_bytes()));
         assert_eq!(text.as_deref(), Ok(rest));

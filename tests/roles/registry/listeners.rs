@@ -9,20 +9,89 @@ use super::engine::Engine;
 use super::settle;
 use super::site::RelaySite;
 
+fn three_relays(engine: &mut Engine, now: &mut Instant) -> [RelaySite; 3] {
+    let mut relays = [1, 2, 3].map(|number| RelaySite::new(number, *now));
+    for (number, relay) in relays.iter_mut().enumerate() {
+        relay.connect(InstanceId(number as u64 + 1), engine);
+    }
+    settle(&mut relays, engine, now);
+    relays
+}
+
+/// Sends a message at the relay of this number. Returns what the listeners at the first two
+/// relays get.
+fn send(
+    at: usize,
+    relays: &mut [RelaySite; 3],
+    listeners: [u32; 2],
+    engine: &mut Engine,
+    now: &mut Instant,
+) -> [String; 2] {
+    let sender = SocketAddr::from(([192, 0, 2, 7], 1));
+    // What they have got before is forgotten.
+    for relay in relays.iter_mut() {
+        relay.ask(sender, "PING\n");
+    }
+    let answer = relays[at].ask(sender, "SEND 192.0.2.1 9000 hello\n");
+    assert_eq!(answer, "OK\n");
+    settle(relays, engine, now);
+    [0, 1].map(|relay| relays[relay].sent_to(listeners[relay]))
+}
+
+#[test]
+fn a_message_is_delivered_once_if_several_relays_have_a_listener() {
+    let node = SocketAddr::from(([192, 0, 2, 1], 9000));
+    let (mut now, mut engine) = (Instant::now(), Engine::default());
+    let mut relays = three_relays(&mut engine, &mut now);
+    let listeners = [0, 1].map(|relay: usize| {
+        let (listener, _) = relays[relay].open(node, None, "REGISTER * 9000\nLISTEN\n");
+        settle(&mut relays, &mut engine, &mut now);
+        listener
+    });
+    let message = "FROM 192.0.2.7 1 hello\n".to_owned();
+    let [first, second] = [[message.clone(), String::new()], [String::new(), message]];
+    // The sender's own relay, or else the one of the latest listener.
+    for (at, expected) in [(0, &first), (1, &second), (2, &second)] {
+        let got = send(at, &mut relays, listeners, &mut engine, &mut now);
+        assert_eq!(got, *expected, "sent at {at}");
+    }
+    // A relay that connects again still gets what is sent to its earlier connection.
+    relays[1].cut();
+    relays[1].connect(InstanceId(9), &engine);
+    let got = send(2, &mut relays, listeners, &mut engine, &mut now);
+    assert_eq!(got, second);
+    // The second relay says nothing any more: the other listener gets the messages.
+    settle(&mut relays[2..], &mut engine, &mut now);
+    now += Duration::from_secs(4);
+    settle(&mut relays[..1], &mut engine, &mut now);
+    settle(&mut relays[2..], &mut engine, &mut now);
+    let got = send(2, &mut relays, listeners, &mut engine, &mut now);
+    assert_eq!(got, first);
+}
+
+#[test]
+fn a_listener_stays_when_its_relay_connects_again() {
+    let client = SocketAddr::from(([192, 0, 2, 1], 9000));
+    let (mut now, mut engine) = (Instant::now(), Engine::default());
+    let mut relays = three_relays(&mut engine, &mut now);
+    let (listener, _) = relays[0].open(client, None, "LISTEN\n");
+    settle(&mut relays, &mut engine, &mut now);
+    // The engine still has the listener of the earlier connection.
+    relays[0].cut();
+    relays[0].connect(InstanceId(9), &engine);
+    settle(&mut relays, &mut engine, &mut now);
+    assert!(relays[0].is_open(listener));
+}
+
 #[test]
 fn a_listener_that_ends_does_not_hide_that_of_another_relay() {
     let node = SocketAddr::from(([192, 0, 2, 1], 9000));
     let sender = SocketAddr::from(([192, 0, 2, 7], 1));
-    let mut now = Instant::now();
-    let mut engine = Engine::default();
-    let mut relays = [1, 2, 3].map(|number| RelaySite::new(number, now));
-    for (number, relay) in relays.iter_mut().enumerate() {
-        relay.connect(InstanceId(number as u64 + 1), &engine);
-    }
-    settle(&mut relays, &mut engine, &mut now);
+    let (mut now, mut engine) = (Instant::now(), Engine::default());
+    let mut relays = three_relays(&mut engine, &mut now);
     let listeners = [0, 1].map(|relay: usize| {
-        let (listener, answers) = relays[relay].open(node, None, "LISTEN\n");
-        assert_eq!(answers, "OK 192.0.2.1 9000\n");
+        let (listener, answers) = relays[relay].open(node, None, "REGISTER * 9000\nLISTEN\n");
+        assert!(answers.ends_with("OK 192.0.2.1 9000\n"), "{answers}");
         settle(&mut relays, &mut engine, &mut now);
         listener
     });
