@@ -157,6 +157,8 @@ pub enum Rejection {
     TooManyMessages(u32),
     /// The listener at this address does not read as fast as messages are sent to it.
     ReceiverBusy(NodeAddress),
+    /// The listener is at another relay, which cannot be reached at the moment.
+    RegistryUnavailable,
     /// The node has no permission to read the file.
     FileForbidden,
     /// The content of the file is not the one that the client wants.
@@ -221,6 +223,7 @@ impl Rejection {
             | Self::TooManyConnectionsFromAddress
             | Self::TooManyNodes
             | Self::TooManyOpenFiles
+            | Self::RegistryUnavailable
             | Self::Incomplete
             | Self::HashUnknown
             | Self::DigestUnknown => ErrorCode::UNAVAILABLE,
@@ -299,6 +302,7 @@ impl fmt::Display for Rejection {
             }
             Self::TooManyMessages(rate) => return write!(f, "{MESSAGE_LIMIT} {rate} per second"),
             Self::ReceiverBusy(at) => return write!(f, "the listener at {at} {IS_SLOW}"),
+            Self::RegistryUnavailable => "the registry does not answer; try again later",
             Self::FileForbidden => "no permission to read the file",
             Self::FileChanged => "the file has another content now; STAT shows its hash",
             Self::OffsetPastEnd(size) => return write!(f, "{PAST_END} {size} bytes"),

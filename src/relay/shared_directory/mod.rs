@@ -61,6 +61,9 @@ use crate::tls::KeyId;
 /// renewals arrive later there.
 pub const LEASE_GRACE: Duration = Duration::from_secs(2);
 
+/// Messages for other relays are refused if a batch has not returned from the engine for so long.
+const MAX_DELAY: Duration = Duration::from_secs(1);
+
 /// Identifies one connection of a relay to the engine. What a relay published over an
 /// earlier connection may arrive late; it counts as that of another relay.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -257,6 +260,13 @@ impl SharedDirectory {
 
     fn is_connected(&self) -> bool {
         self.link != RegistryLink::Disconnected
+    }
+
+    /// Whether what is published now reaches the other relays soon. It is some seconds until an
+    /// engine that does not answer counts as gone.
+    fn is_responsive(&self, now: Instant) -> bool {
+        let is_recent = |sent: Instant| now.saturating_duration_since(sent) < MAX_DELAY;
+        self.is_connected() && self.unconfirmed.oldest().is_none_or(is_recent)
     }
 
     fn node(&mut self, slot: SlotId) -> &mut SharedNode {

@@ -226,7 +226,7 @@ impl SharedDirectory {
             return;
         };
         let (number, text) = self.outgoing.take(now);
-        self.unconfirmed.push(number, text.len());
+        self.unconfirmed.push(number, text.len(), now);
         (self.send)(RegistryCommand::Publish(RegistryBatch {
             origin,
             number,

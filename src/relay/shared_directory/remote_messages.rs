@@ -59,7 +59,7 @@ impl Relay {
     /// that is alive.
     ///
     /// # Errors
-    /// [`Rejection::NoListener`], [`Rejection::ReceiverBusy`].
+    /// [`Rejection::NoListener`], [`Rejection::RegistryUnavailable`].
     pub(in crate::relay) fn forward_message(
         &mut self,
         to: NodeAddress,
@@ -70,8 +70,8 @@ impl Relay {
         let is_alive = |relay| shared.relays.is_alive(relay, now);
         let relay = self.message_listeners.latest_remote(&to, is_alive);
         let relay = relay.ok_or(Rejection::NoListener(to))?;
-        if !shared.is_connected() {
-            return Err(Rejection::ReceiverBusy(to));
+        if !shared.is_responsive(now) {
+            return Err(Rejection::RegistryUnavailable);
         }
         shared.publish_message(relay, to, message, now);
         Ok(())

@@ -6,6 +6,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 use crate::protocol::NodeAddress;
 use crate::relay::shared_directory::outgoing::Subject;
@@ -27,6 +28,7 @@ struct SentBatch {
     number: u64,
     bytes: usize,
     nodes: Vec<NodeAddress>,
+    at: Instant,
 }
 
 struct UnconfirmedNode {
@@ -145,14 +147,20 @@ impl Unconfirmed {
     }
 
     /// The next batch is sent.
-    pub(super) fn push(&mut self, number: u64, bytes: usize) {
+    pub(super) fn push(&mut self, number: u64, bytes: usize, now: Instant) {
         let nodes = std::mem::take(&mut self.next_nodes);
         self.batches.push_back(SentBatch {
             number,
             bytes,
             nodes,
+            at: now,
         });
         self.bytes += bytes;
+    }
+
+    /// When the oldest batch was sent.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.batches.front().map(|batch| batch.at)
     }
 
     /// Another relay has changed this node.

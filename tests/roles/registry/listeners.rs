@@ -70,6 +70,32 @@ fn a_message_is_delivered_once_if_several_relays_have_a_listener() {
 }
 
 #[test]
+fn messages_are_refused_while_the_engine_does_not_answer() {
+    let node = SocketAddr::from(([192, 0, 2, 1], 9000));
+    let sender = SocketAddr::from(([192, 0, 2, 7], 1));
+    let (mut now, mut engine) = (Instant::now(), Engine::default());
+    let mut relays = three_relays(&mut engine, &mut now);
+    let (listener, _) = relays[0].open(node, None, "LISTEN\n");
+    settle(&mut relays, &mut engine, &mut now);
+    let refusal = "ERROR 503 the registry does not answer; try again later\n";
+    let answers = [0, 10, 990, 20].map(|milliseconds| {
+        now += Duration::from_millis(milliseconds);
+        relays[2].run(now);
+        relays[2].ask(sender, "SEND 192.0.2.1 9000 hello\n")
+    });
+    assert_eq!(answers, ["OK\n", "OK\n", "OK\n", refusal]);
+    // It was only slow.
+    settle(&mut relays, &mut engine, &mut now);
+    let message = "FROM 192.0.2.7 1 hello\n";
+    assert_eq!(relays[0].sent_to(listener).matches(message).count(), 3);
+    let again = "SEND 192.0.2.1 9000 hello\n";
+    assert_eq!(relays[2].ask(sender, again), "OK\n");
+    relays[2].cut();
+    relays[2].run(now);
+    assert_eq!(relays[2].ask(sender, again), refusal);
+}
+
+#[test]
 fn a_listener_stays_when_its_relay_connects_again() {
     let client = SocketAddr::from(([192, 0, 2, 1], 9000));
     let (mut now, mut engine) = (Instant::now(), Engine::default());
