@@ -21,7 +21,7 @@ const LEASE: TimerKind = 0;
 /// Those that other relays renew end a little later, in an order of their own.
 const REMOTE_LEASE: TimerKind = 1;
 
-/// The nodes, in the order of their first registration.
+/// The nodes, in the order in which this relay learned of them.
 pub(super) struct Directory {
     /// Also departed nodes until their files are removed; `find` does not see these.
     nodes: Table<NodeEntry>,
@@ -172,7 +172,7 @@ impl Directory {
     }
 
     /// The number of the registration that created an entry.
-    pub(super) fn first_registration(&self, slot: SlotId) -> u32 {
+    pub(super) fn first_registration(&self, slot: SlotId) -> u64 {
         self.nodes[slot].first_registration
     }
 
@@ -253,20 +253,14 @@ impl Directory {
         nodes.filter(move |node| on_loopback || !node.address.is_loopback())
     }
 
-    /// The live nodes that such requesters see and that registered first after the
-    /// registration `after`, in this order. `newest` is the number of the newest registration.
+    /// The live nodes that such requesters see, in the order of the list, from the node on whose
+    /// entry was created by a later registration than `after`.
     pub(super) fn slots_after(
         &self,
-        after: Option<u32>,
-        newest: u32,
+        after: u64,
         on_loopback: bool,
     ) -> impl Iterator<Item = SlotId> {
-        // The numbers wrap around: the age orders the registrations.
-        let age = move |number: u32| newest.wrapping_sub(number);
-        let is_before = move |slot: SlotId| {
-            let first = self.nodes[slot].first_registration;
-            after.is_some_and(|after| age(first) >= age(after))
-        };
+        let is_before = move |slot: SlotId| self.nodes[slot].first_registration <= after;
         let slots = self.list.slots_from(is_before);
         slots.filter(move |slot| on_loopback || !self.is_on_loopback(*slot))
     }
@@ -296,7 +290,7 @@ impl Directory {
         let slot = self.nodes.insert(NodeEntry {
             address,
             source: by.source,
-            first_registration: number as u32,
+            first_registration: number,
             last_announcer: number as u32,
             block: 0,
             is_live: true,

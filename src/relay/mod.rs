@@ -57,7 +57,7 @@ use crate::tls::{Certificates, ConnectionSecurity, KeyId};
 /// The most memory for a node in the directory, in bytes, without its key.
 pub const BYTES_PER_NODE: u64 = 125;
 // Nodes without a key pay nothing for the keys of others.
-const _: () = assert!(size_of::<node_entry::NodeEntry>() <= 52);
+const _: () = assert!(size_of::<node_entry::NodeEntry>() <= 56);
 /// The most memory for the key of a node: leaves of a B-tree that are half full.
 pub const BYTES_PER_KEY: u64 = 110;
 /// The most memory for a file in the index, without the bytes of its name: reached if more than 32

@@ -16,8 +16,8 @@ pub(super) struct NodeEntry {
     /// The address that registered the node; only this address may unregister it, unless the
     /// node has a key.
     pub(super) source: IpAddr,
-    /// The number of the registration that created the entry, modulo 2^32.
-    pub(super) first_registration: u32,
+    /// The number of the registration that created the entry: its position in the list.
+    pub(super) first_registration: u64,
     /// The newest registration that announced files; older connections are stale.
     pub(super) last_announcer: u32,
     /// Its block of the list.

@@ -17,7 +17,7 @@ const MAX_NODES_PER_BLOCK: usize = 4096;
 /// A block with fewer nodes is merged with the next one, if both are short.
 const MIN_NODES_PER_BLOCK: usize = MAX_NODES_PER_BLOCK / 4;
 
-/// The nodes in order of their first registration.
+/// The nodes, in the order in which their entries were created.
 #[derive(Default)]
 pub(super) struct NodeList {
     blocks: BTreeMap<BlockNumber, NodeBlock>,

@@ -79,7 +79,7 @@ impl Relay {
         if let Some(listener) = self.take_other_listener(address, by.key, request.now) {
             request.reply.replaced(listener);
         }
-        let is_new = self.directory.first_registration(slot) == number as u32;
+        let is_new = self.directory.first_registration(slot) == number;
         if is_new {
             match by.key {
                 Some(id) => info!("node {address} registered by {source}, id {id}"),
@@ -106,9 +106,9 @@ impl Relay {
         }
     }
 
-    /// The epoch of an entry that this relay has made.
+    /// The epoch of an entry that this relay has made. Of every entry, its place in the list.
     pub(super) fn local_epoch(&self, slot: SlotId) -> u64 {
-        self.first_epoch + u64::from(self.directory.first_registration(slot))
+        self.first_epoch + self.directory.first_registration(slot)
     }
 
     /// Who registered a node, if other relays have to know when that changes.

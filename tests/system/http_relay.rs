@@ -213,7 +213,22 @@ fn malformed_requests_get_a_reason_as_json() {
             400,
             "limit must be a number from 1 to 1000",
         ),
-        ("/api/nodes?after=x", 400, "after must be the value of next"),
+        (
+            "/api/nodes?after=x",
+            400,
+            "after must be the value of next, from this relay since its start",
+        ),
+        // Of a relay that was started before.
+        (
+            "/api/nodes?after=1",
+            400,
+            "after must be the value of next, from this relay since its start",
+        ),
+        (
+            "/api/nodes?after=9999999999",
+            400,
+            "after must be the value of next, from this relay since its start",
+        ),
         (
             "/api/holders/../a",
             400,

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::support::{
     ClientKey, Engine, Nc, Server, ask, eventually, folder, free_port, http, node, relay,
@@ -617,6 +618,64 @@ fn a_stream_that_begins_anew_with_an_older_time_is_noticed() {
     b.log_until("cut off: the stream of changes was emptied");
     wait_for(&b, "FIND file", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
     wait_for(&a, "LIST", "NODES 2\n127.0.0.1 9001\n127.0.0.1 9002\n");
+}
+
+/// The nodes of all batches of `/api/nodes`, as in `LIST`. After the first batch, `meanwhile` is
+/// told its last node.
+fn nodes_in_batches(relay: &Server, mut meanwhile: impl FnMut(&str)) -> Vec<String> {
+    let (mut nodes, mut target) = (Vec::new(), "/api/nodes?limit=7".to_owned());
+    loop {
+        let response = http(relay.address(), "GET", &target, "");
+        let page: Value = serde_json::from_str(response.text()).expect("it is JSON");
+        for node in page["nodes"].as_array().expect("a list") {
+            let ip = node["ip"].as_str().expect("an address");
+            nodes.push(format!("{ip} {}", node["port"]));
+        }
+        if nodes.len() == 7 {
+            meanwhile(&nodes[6]);
+        }
+        let Some(next) = page["next"].as_str() else {
+            return nodes;
+        };
+        assert!(nodes.len() < 100, "the batches do not end: {nodes:?}");
+        target = format!("/api/nodes?limit=7&after={next}");
+    }
+}
+
+/// The cursor was the epoch, which is that of another relay for most nodes.
+#[test]
+fn batches_of_nodes_end_at_every_relay() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let [a, b] = two_relays(&engine, &[]);
+    for port in 9001..=9060 {
+        tell([&a, &b][port % 2], &format!("REGISTER * {port}\n"));
+    }
+    let is_complete = |relay: &Server, count: usize| {
+        eventually("the relay lists all nodes", || {
+            ask(relay.address(), b"LIST\n").starts_with(&format!("NODES {count}\n"))
+        });
+    };
+    is_complete(&a, 60);
+    is_complete(&b, 60);
+    let c = relay_of(&engine, &[]);
+    for (relay, count) in [(&a, 60), (&b, 59), (&c, 58)] {
+        let list = ask(relay.address(), b"LIST\n");
+        let expected: Vec<&str> = list.lines().skip(1).collect();
+        assert_eq!(expected.len(), count);
+        let nodes = nodes_in_batches(relay, |last| {
+            tell(&a, &format!("UNREGISTER {last}\n"));
+            [&a, &b, &c].map(|relay| is_complete(relay, count - 1));
+        });
+        assert_eq!(nodes, expected);
+    }
+    // An order of its own: a batch of one relay does not continue that of another.
+    let page = http(a.address(), "GET", "/api/nodes?limit=7", "");
+    let page: Value = serde_json::from_str(page.text()).expect("it is JSON");
+    let next = page["next"].as_str().expect("another batch");
+    let target = format!("/api/nodes?after={next}");
+    assert_eq!(http(b.address(), "GET", &target, "").status, 400);
 }
 
 #[test]

@@ -60,6 +60,6 @@ impl Directory {
     /// registration: the entry is younger than the connection.
     pub(in crate::relay) fn admit_any_announcer(&mut self, slot: SlotId) {
         let node = &mut self.nodes[slot];
-        node.last_announcer = node.first_registration.wrapping_sub(1 << 30);
+        node.last_announcer = (node.first_registration as u32).wrapping_sub(1 << 30);
     }
 }

@@ -8,7 +8,7 @@ use crate::relay::{Relay, RelayRequest};
 use crate::session::http::HttpRequest;
 use crate::tls::KeyId;
 
-/// Nodes in the order of their first registration.
+/// Nodes in the order of `LIST`.
 pub(super) struct NodeListPart {
     pub(super) nodes: Vec<ListedNode>,
     /// The nodes of all batches.
@@ -36,16 +36,13 @@ impl Relay {
         http: &HttpRequest<'_>,
         max: usize,
     ) -> Result<NodeListPart, Refusal> {
-        let epoch = http.parameter("after").map(|after| after.parse());
-        let epoch = epoch.transpose().ok().map(|epoch: Option<u64>| {
-            epoch.map(|epoch| epoch.wrapping_sub(self.first_epoch) as u32)
-        });
-        let Some(after) = epoch else {
-            return Err(Refusal::bad_request("after must be the value of next"));
+        let after = http.parameter("after");
+        let Some(after) = after.map_or(Some(0), |cursor| self.registration_at(&cursor)) else {
+            let reason = "after must be the value of next, from this relay since its start";
+            return Err(Refusal::bad_request(reason));
         };
         let on_loopback = request.is_loopback();
-        let newest = self.last_registration as u32;
-        let mut slots = self.directory.slots_after(after, newest, on_loopback);
+        let mut slots = self.directory.slots_after(after, on_loopback);
         let mut nodes = Vec::new();
         let mut last = None;
         for slot in slots.by_ref().take(max) {
@@ -62,7 +59,14 @@ impl Relay {
         Ok(NodeListPart {
             nodes,
             total: self.directory.len(on_loopback),
-            next: last.map(|slot| self.epoch(slot).to_string()),
+            // Not the epoch that relays share: each has an order of its own.
+            next: last.map(|slot| self.local_epoch(slot).to_string()),
         })
+    }
+
+    /// The number of the registration that a value of `next` stands for.
+    fn registration_at(&self, cursor: &str) -> Option<u64> {
+        let number = cursor.parse::<u64>().ok()?.checked_sub(self.first_epoch)?;
+        (number <= self.last_registration).then_some(number)
     }
 }
