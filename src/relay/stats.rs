@@ -9,7 +9,7 @@ use crate::session::server;
 /// Events since the start.
 #[derive(Default)]
 pub(super) struct RelayCounters {
-    /// Successful requests `FIND`.
+    /// Answers that name holders: to `FIND`, and in HTTP.
     pub(super) finds: u64,
     /// Messages passed on.
     pub(super) messages: u64,
@@ -63,7 +63,7 @@ impl Relay {
             Figure::counter("registrations", registrations, "Registrations and renewals"),
             Figure::counter("lists", lists, "Requests for the list of nodes"),
             Figure::gauge("names", names, "File names in the index"),
-            Figure::counter("finds", finds, "Requests for the holders of a file, if any"),
+            Figure::counter("finds", finds, "Answers that name the holders of a file"),
             Figure::gauge("listeners", listeners, "Addresses that receive messages"),
             Figure::counter("messages", messages, "Messages passed on"),
             Figure::counter("datagrams", datagrams, "Received datagrams"),

@@ -358,7 +358,7 @@ fn stats_of_the_index_and_of_messages() {
     let relay = relay(&[]);
     let answers = ask(
         relay.address(),
-        b"REGISTER * 40001\nSHARE 1 - a\nSHARE 1 - b\nUNSHARE b\nFIND a\nFIND a\nFIND b\n\
+        b"REGISTER * 40001\nSHARE 1 - a\nSHARE 1 - b\nUNSHARE b\nFIND a\nFIND a\nFIND b\nDIGEST a\n\
           LISTEN\nSEND 127.0.0.1 40001 hello\nSEND 127.0.0.1 1 hello\n\n",
     );
     let banner = "\nOK peerline relay, 1 node, 1 file, id ";

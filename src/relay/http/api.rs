@@ -56,6 +56,7 @@ impl Relay {
     ) -> Result<ReadNext, Refusal> {
         let holders = self.find_holders(request, name, filter);
         let holders = holders.ok_or_else(|| Refusal::no_holder(name))?;
+        self.count_find();
         let digests = self.announced_digests(request, name);
         let holders: Vec<Value> = holders
             .iter()

@@ -81,7 +81,8 @@ pub(in crate::relay) enum FoundContent {
 }
 
 impl Relay {
-    /// The holders of a file that the requester can reach; none if there are none.
+    /// The holders of a file that the requester can reach; none if there are none. Each call
+    /// with an answer that names them needs a [`Relay::count_find`].
     pub(super) fn find_holders(
         &mut self,
         request: &mut RelayRequest<'_>,
@@ -91,11 +92,7 @@ impl Relay {
         let wanted = |content| filter.accepts(content);
         let (count, holders) = self.visible_holders(request, name, wanted);
         let all: Vec<HolderItem> = holders.collect();
-        if count == 0 {
-            return None;
-        }
-        self.count_find();
-        Some(all)
+        (count > 0).then_some(all)
     }
 
     /// The content of a file, or those to choose from. If only one has a known hash, it is

@@ -228,7 +228,9 @@ impl Relay {
             return Err(Refusal::forbidden("a hidden file has no Metalink"));
         }
         let found = self.find_content(request, name, filter);
-        let content = match found.ok_or_else(|| Refusal::no_holder(name))? {
+        let found = found.ok_or_else(|| Refusal::no_holder(name))?;
+        self.count_find();
+        let content = match found {
             FoundContent::One(content) => content,
             FoundContent::Several(contents) => {
                 return Ok(self.choose(request, http, name, &contents));
