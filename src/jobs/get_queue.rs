@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn eight_small_files_count_as_one() {
         let file = |number: u32, size: u64| {
-            let line = format!("{size} {} 1 {number}", "0".repeat(64));
+            let line = format!("{size} {} 1 {number}", "1".repeat(64));
             let item = FileItem::parse(&line).expect("an item");
             WantedFile {
                 name: item.name.clone().into_owned(),

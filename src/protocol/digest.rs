@@ -4,13 +4,13 @@ use std::fmt;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as STANDARD;
-use nom::combinator::verify;
+use nom::combinator::{map_res, verify};
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
 use sha2::{Digest, Sha256};
 
-use crate::protocol::fields::{ParseError, field, known_hash};
-use crate::protocol::hash::ContentHash;
+use crate::protocol::fields::{ParseError, field};
+use crate::protocol::hash::{ContentHash, parse_hex};
 
 /// A SHA-256 digest. Prints as `sha-256` and 64 hexadecimal digits, which `sha256sum` prints
 /// as well.
@@ -48,9 +48,8 @@ impl Sha256Digest {
 /// The next two fields as a SHA-256 digest.
 pub(super) fn sha256(input: &str) -> IResult<&str, Sha256Digest> {
     let algorithm = verify(field, |word: &str| word == "sha-256");
-    // Digits of the same form.
-    preceded(algorithm, known_hash)
-        .map(|ContentHash(bytes)| Sha256Digest(bytes))
+    preceded(algorithm, map_res(field, parse_hex))
+        .map(Sha256Digest)
         .parse(input)
 }
 

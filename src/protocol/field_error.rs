@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::escaped::Escaped;
 use crate::protocol::address::Port;
 use crate::protocol::fields::{decimal, field};
-use crate::protocol::hash::{ContentHash, MaybeHash};
+use crate::protocol::hash::{ContentHash, MaybeHash, parse_hex};
 use crate::protocol::verb::Verb;
 
 /// The first field of a request that does not have its form. Prints as the reason.
@@ -22,7 +22,7 @@ pub enum FieldError<'a> {
     Port(&'a str),
     /// The field of this name is not a number of bytes.
     Number(&'static str, &'a str),
-    /// The field is not a hash, or is `-` where the hash has to be known.
+    /// The field is not a hash, or is `-` where the hash has to be known. Zeros are no hash.
     Hash(&'a str, Verb),
     /// The field is not the name of an algorithm.
     Algorithm(&'a str),
@@ -80,7 +80,7 @@ impl<'a> FieldError<'a> {
                     Verb::Prove => Self::Proof,
                     _ => Self::Hash(text, verb),
                 };
-                (text.parse::<ContentHash>().is_ok(), error)
+                (parse_hex(text).is_ok(), error)
             }
             _ => return None,
         };
@@ -117,6 +117,10 @@ impl fmt::Display for FieldError<'_> {
             Self::Number(name, text) => {
                 let text = shown(text);
                 write!(f, "{text} is no {name} (a number of bytes, in digits)")
+            }
+            // It has the form of a hash: the parser refuses no other value.
+            Self::Hash(text, _) if parse_hex(text).is_ok() => {
+                f.write_str("64 zeros are the hash of no content")
             }
             Self::Hash(text, Verb::ShareDigest) => {
                 write!(f, "{} is no hash (64 hexadecimal digits)", shown(text))

@@ -18,7 +18,8 @@ const DIGIT_VALUES: [u8; 256] = {
     values
 };
 
-/// A BLAKE3 hash. Prints as `b3sum` does, as 64 hexadecimal digits.
+/// A BLAKE3 hash. Prints as `b3sum` does, as 64 hexadecimal digits. Not all of them are zeros:
+/// no content has this hash, and the index of the relay stores it for a hash that is not known.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash(pub [u8; 32]);
 
@@ -44,17 +45,31 @@ impl FromStr for ContentHash {
     type Err = HashError;
 
     fn from_str(text: &str) -> Result<Self, HashError> {
-        let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
-            return Err(HashError);
-        };
-        let pairs: &[[u8; 2]; 32] = pairs.try_into().map_err(|_| HashError)?;
-        let values = pairs.map(|pair| pair.map(|digit| DIGIT_VALUES[usize::from(digit)]));
-        // One test for all digits: a branch for each costs more than the rest of the line.
-        let all = values.iter().flatten().fold(0, |all, value| all | value);
-        match all < 16 {
-            true => Ok(Self(values.map(|[high, low]| high << 4 | low))),
-            false => Err(HashError),
+        let (bytes, all) = parse_digits(text)?;
+        match all {
+            0 => Err(HashError),
+            _ => Ok(Self(bytes)),
         }
+    }
+}
+
+/// Parses 64 hexadecimal digits, which may all be zeros.
+pub(super) fn parse_hex(text: &str) -> Result<[u8; 32], HashError> {
+    Ok(parse_digits(text)?.0)
+}
+
+/// Parses 64 hexadecimal digits. Also returns the bits that any of them has.
+fn parse_digits(text: &str) -> Result<([u8; 32], u8), HashError> {
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+        return Err(HashError);
+    };
+    let pairs: &[[u8; 2]; 32] = pairs.try_into().map_err(|_| HashError)?;
+    let values = pairs.map(|pair| pair.map(|digit| DIGIT_VALUES[usize::from(digit)]));
+    // One test for all digits: a branch for each costs more than the rest of the line.
+    let all = values.iter().flatten().fold(0, |all, value| all | value);
+    match all < 16 {
+        true => Ok((values.map(|[high, low]| high << 4 | low), all)),
+        false => Err(HashError),
     }
 }
 
@@ -116,7 +131,7 @@ impl FromStr for HashPrefix {
         if digits < MIN_PREFIX {
             return Err(HashError);
         }
-        let hash = format!("{text:0<64}").parse()?;
+        let hash = ContentHash(parse_hex(&format!("{text:0<64}"))?);
         Ok(Self { hash, digits })
     }
 }
@@ -160,6 +175,17 @@ impl std::error::Error for HashError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zeros_are_no_hash_but_may_begin_one() {
+        let zeros = "0".repeat(64);
+        assert_eq!(zeros.parse::<ContentHash>(), Err(HashError));
+        assert_eq!(zeros.parse::<MaybeHash>(), Err(HashError));
+        assert_eq!(parse_hex(&zeros), Ok([0; 32]));
+        let hash: ContentHash = format!("{}1", &zeros[1..]).parse().expect("a hash");
+        let prefix: HashPrefix = zeros[..8].parse().expect("digits");
+        assert!(prefix.matches(hash));
+    }
 
     #[test]
     fn a_hash_has_64_digits_of_either_case_and_nothing_else() {

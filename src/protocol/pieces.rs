@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
-use crate::protocol::hash::{ContentHash, HashError};
+use crate::protocol::hash::{ContentHash, HashError, parse_hex};
 
 /// The BLAKE3 value of one piece. Prints as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -21,8 +21,7 @@ impl FromStr for PieceValue {
     type Err = HashError;
 
     fn from_str(text: &str) -> Result<Self, HashError> {
-        let hash: ContentHash = text.parse()?;
-        Ok(Self(hash.0))
+        parse_hex(text).map(Self)
     }
 }
 

@@ -139,7 +139,7 @@ fn messages_and_errors_may_come_unasked() {
 
 #[test]
 fn a_list_of_pieces_has_at_most_16384_items() {
-    let hash = "0".repeat(64);
+    let hash = "1".repeat(64);
     let request = || Request::Pieces(name("a"));
     let mut queue = queue_of(&[request()]);
     let head = format!("PIECES 16384 1048576 {hash}");
@@ -149,7 +149,10 @@ fn a_list_of_pieces_has_at_most_16384_items() {
     ));
     for left in (0..16_384).rev() {
         let (part, tag) = read(&mut queue, &hash).expect("valid").expect("an item");
-        assert_eq!(part, ResponsePart::Item(Item::Piece(PieceValue([0; 32]))));
+        assert_eq!(
+            part,
+            ResponsePart::Item(Item::Piece(PieceValue([0x11; 32])))
+        );
         assert_eq!(tag.is_some(), left == 0);
     }
     let mut queue = queue_of(&[request()]);

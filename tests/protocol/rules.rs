@@ -113,7 +113,10 @@ fn an_unknown_verb_is_501_and_is_shown_escaped_and_shortened() {
 
 #[test]
 fn an_error_of_a_known_verb_shows_its_usage_and_what_is_wrong() {
-    let hash = "0".repeat(64);
+    let (hash, zeros) = ("1".repeat(64), "0".repeat(64));
+    let shared_zeros = format!("SHARE 17 {zeros} a");
+    let range_of_zeros = format!("RANGE 1 2 {zeros} a");
+    let digest_of_zeros = format!("SHAREDIGEST {zeros} sha-256 {zeros} a");
     let digest = format!("SHAREDIGEST {hash} md5 {hash} a");
     let unknown = format!("SHAREDIGEST - sha-256 {hash} a");
     let short = format!("SHAREDIGEST {hash} sha-256 12 a");
@@ -155,6 +158,18 @@ fn an_error_of_a_known_verb_shows_its_usage_and_what_is_wrong() {
         (
             "SHARE 17 hello.txt",
             "SHARE size hash name; hello.txt is no hash (64 hexadecimal digits, or -)",
+        ),
+        (
+            &shared_zeros,
+            "SHARE size hash name; 64 zeros are the hash of no content",
+        ),
+        (
+            &range_of_zeros,
+            "RANGE offset length hash name; 64 zeros are the hash of no content",
+        ),
+        (
+            &digest_of_zeros,
+            "SHAREDIGEST hash sha-256 hex name; 64 zeros are the hash of no content",
         ),
         (
             "SHARE 12k - a",

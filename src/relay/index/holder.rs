@@ -9,7 +9,7 @@ use crate::relay::index::{Minute, SlotId};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(in crate::relay) struct ContentId {
     pub(in crate::relay) size: u64,
-    /// All zeros if the hash is not known yet.
+    /// All zeros if the hash is not known yet: a known one is never zeros.
     hash: [u8; 32],
 }
 
