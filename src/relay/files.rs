@@ -83,7 +83,11 @@ impl Relay {
         let group = (!is_trusted).then(|| address_group(request.ip));
         let quota = &self.settings.quota;
         let inserted = self.index.insert(name, holder, group, quota);
-        inserted.map_err(|error| over_quota(error, quota))?;
+        let had_digest = inserted.map_err(|error| over_quota(error, quota))?;
+        if had_digest {
+            // The record loses the digest as well: another relay would load it.
+            self.record_file(node, Request::Unshare(name.clone()), request.now);
+        }
         if self.shared.is_some() {
             let share = Request::Share(content.size, content.hash(), name.clone());
             self.record_file(node, share, request.now);

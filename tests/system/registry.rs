@@ -588,6 +588,33 @@ fn values_that_no_relay_wrote_are_refused() {
     tell(&a, "REGISTER * 9001\n");
 }
 
+/// Regression: the record kept the digest of a content that the node had replaced.
+#[test]
+fn a_digest_goes_with_its_content_at_all_relays() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let a = relay_of(&engine, &[]);
+    let mut node = Nc::connect(a.address());
+    assert!(node.ask("REGISTER * 9001").starts_with("OK"));
+    for line in [
+        format!("SHARE 1 {HASH} file"),
+        format!("SHAREDIGEST {HASH} sha-256 {HASH} file"),
+        "SHARE 1 - file".to_owned(),
+        format!("SHARE 1 {HASH} file"),
+        "SHARE 1 - last".to_owned(),
+    ] {
+        assert_eq!(node.ask(&line), "OK", "{line}");
+    }
+    let b = relay_of(&engine, &[]);
+    wait_for(&b, "FIND last", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
+    for relay in [&a, &b] {
+        let expected = "ERROR 503 no node has announced the SHA-256";
+        let reply = ask(relay.address(), b"DIGEST file\n");
+        assert!(reply.starts_with(expected), "{reply}");
+    }
+}
+
 /// Regression: changes had lower numbers than those that the relays had read, and nobody read them.
 #[test]
 fn a_stream_that_begins_anew_with_an_older_time_is_noticed() {
@@ -666,7 +693,9 @@ fn batches_of_nodes_end_at_every_relay() {
         assert_eq!(expected.len(), count);
         let nodes = nodes_in_batches(relay, |last| {
             tell(&a, &format!("UNREGISTER {last}\n"));
-            [&a, &b, &c].map(|relay| is_complete(relay, count - 1));
+            for relay in [&a, &b, &c] {
+                is_complete(relay, count - 1);
+            }
         });
         assert_eq!(nodes, expected);
     }

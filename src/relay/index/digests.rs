@@ -89,17 +89,19 @@ impl Index {
     }
 
     /// Removes the digest of what the node had under this name, if it has another content now.
-    pub(super) fn remove_old_digest(&mut self, id: NameId, new: &Holder) {
+    /// Returns whether there was one.
+    pub(super) fn remove_old_digest(&mut self, id: NameId, new: &Holder) -> bool {
         let node = new.node;
         let old = self.entries[id].holders.of_node(node);
         if old.is_none_or(|old| old.content() == new.content()) {
-            return;
+            return false;
         }
         let files = self.shares.get_mut(&node);
         let freed = files.map_or(0, |files| files.digests.remove(id));
         if freed > 0 {
             self.change_bytes(node, |bytes| *bytes -= freed);
         }
+        freed > 0
     }
 
     /// Changes the number of bytes of a node, its address and all nodes.

@@ -20,12 +20,17 @@ impl ContentId {
     }
 
     pub(in crate::relay) fn hash(&self) -> MaybeHash {
-        MaybeHash((self.hash != [0; 32]).then_some(ContentHash(self.hash)))
+        MaybeHash(self.is_known().then_some(ContentHash(self.hash)))
+    }
+
+    /// Whether the hash is known.
+    pub(in crate::relay) fn is_known(&self) -> bool {
+        self.hash != [0; 32]
     }
 
     /// Whether the node may have computed the hash since it has announced `self`.
     pub(super) fn becomes(&self, later: Self) -> bool {
-        self.size == later.size && self.hash == [0; 32]
+        self.size == later.size && !self.is_known()
     }
 }
 

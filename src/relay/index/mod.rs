@@ -159,7 +159,8 @@ impl Index {
     }
 
     /// Adds a file, or replaces the node's entry under this name. `group` is the address
-    /// whose share the file counts for; none if the address has no limit.
+    /// whose share the file counts for; none if the address has no limit. Returns whether the
+    /// entry had a digest, of the content that it had before.
     ///
     /// # Errors
     /// The entry is new and would exceed the quota.
@@ -169,7 +170,7 @@ impl Index {
         holder: Holder,
         group: Option<IpAddr>,
         quota: &Quota,
-    ) -> Result<(), QuotaError> {
+    ) -> Result<bool, QuotaError> {
         let (name, node) = (name.as_str(), holder.node);
         let hash = self.entries.hash(name);
         let known = self.entries.find_hashed(hash, name);
@@ -179,9 +180,10 @@ impl Index {
         if is_new {
             self.check_quota(node, group, (1, bytes), quota)?;
         }
+        let mut had_digest = false;
         let id = match known {
             Some(id) => {
-                self.remove_old_digest(id, &holder);
+                had_digest = self.remove_old_digest(id, &holder);
                 self.change_holders(id, |holders| holders.put(holder));
                 id
             }
@@ -201,7 +203,7 @@ impl Index {
                 self.addresses.entry(group).or_default().add(bytes);
             }
         }
-        Ok(())
+        Ok(had_digest)
     }
 
     /// Checks whether there is room for so many files and bytes more.

@@ -298,9 +298,9 @@ impl Relay {
             }
             if merge.is_ours {
                 let subject = merge.subject;
-                if own.is_none()
-                    && let Some(shared) = &mut self.shared
-                {
+                // The digest of another content goes, too.
+                let has_another = own.is_none_or(|(_, own)| own != content && content.is_known());
+                if has_another && let Some(shared) = &mut self.shared {
                     let change = DirectoryChange::File(Request::Unshare(name.clone()));
                     shared.publish(Some(subject), &change, now);
                 }
