@@ -95,6 +95,11 @@ impl fmt::Display for EngineError {
     }
 }
 
+/// Whether the engine refuses a command because a key holds a value of another type.
+pub(super) fn is_wrong_type(error: &str) -> bool {
+    error.starts_with("WRONGTYPE")
+}
+
 /// A byte stream to the engine.
 pub(super) trait EngineStream: Read + Write + Send {}
 
@@ -197,7 +202,7 @@ impl EngineConnection {
     /// Sends commands that read keys. One that holds a value of the wrong type, which no relay
     /// wrote, counts as missing.
     pub(super) fn read_keys(&mut self, commands: &Commands) -> Result<Vec<RespValue>, EngineError> {
-        self.exchange_unless(commands, |error| error.starts_with("WRONGTYPE"))
+        self.exchange_unless(commands, is_wrong_type)
     }
 
     /// Sends commands and reads their replies. An error that counts as a missing value is none.

@@ -6,12 +6,13 @@ use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
-use crate::registry::connection::{EngineConnection, EngineError, RegistryAccess};
+use crate::registry::connection::{EngineConnection, EngineError, RegistryAccess, is_wrong_type};
 use crate::registry::entry_id::EntryId;
 use crate::registry::loader::{OnUpdate, load_listeners, load_nodes, load_records};
 use crate::registry::reader_request::ReaderRequest;
 use crate::registry::resp::{Commands, RespValue};
 use crate::registry::writer::{Writer, WriterRequest};
+use crate::registry::wrong_type::delete_stream_of_wrong_type;
 use crate::registry::{MARKER_KEY, STREAM_KEY, machine};
 use crate::relay::shared_directory::{
     InstanceId, RegistryBatch, RegistryCommand, RegistryUpdate, SendCommand, without_loopback,
@@ -275,7 +276,16 @@ fn read_marker(connection: &mut EngineConnection) -> Result<(Vec<u8>, u64), Engi
     let new = format!("{VERSION} {}", fastrand::u64(..));
     commands.push_words(["SET", MARKER_KEY, &new, "NX"]);
     commands.push_words(["GET", MARKER_KEY]);
-    let marker = connection.exchange(&commands)?.pop();
+    let marker = match connection.exchange(&commands) {
+        // It may be a database of another program.
+        Err(EngineError::Refused(error)) if is_wrong_type(&error) => {
+            return Err(EngineError::Refused(format!(
+                "{error}; the key {MARKER_KEY} has no value of a relay. DEL it if the database is \
+                 for relays only"
+            )));
+        }
+        replies => replies?.pop(),
+    };
     let marker = marker.and_then(RespValue::text).unwrap_or_default();
     let text = String::from_utf8_lossy(&marker);
     let (version, generation) = text.split_once(' ').unwrap_or((&text, ""));
@@ -287,11 +297,18 @@ fn read_marker(connection: &mut EngineConnection) -> Result<(Vec<u8>, u64), Engi
     }
 }
 
-/// The last entry of the stream.
+/// The last entry of the stream. A value of another type is deleted: the relays that it has cut
+/// off read all records now.
 fn last_entry(connection: &mut EngineConnection) -> Result<String, EngineError> {
     let mut commands = Commands::default();
     commands.push_words(["XREVRANGE", STREAM_KEY, "+", "-", "COUNT", "1"]);
-    let entries = connection.exchange(&commands)?.pop();
+    let entries = match connection.exchange(&commands) {
+        Err(EngineError::Refused(error)) if is_wrong_type(&error) => {
+            delete_stream_of_wrong_type(connection)?;
+            connection.exchange(&commands)?.pop()
+        }
+        replies => replies?.pop(),
+    };
     let last = entries.and_then(RespValue::list).and_then(|mut e| e.pop());
     let id = last.and_then(parse_entry).map(|(id, _)| id);
     Ok(id.unwrap_or_else(|| "0-0".to_owned()))

@@ -581,11 +581,43 @@ fn values_that_no_relay_wrote_are_refused() {
     let b = relay_of(&engine, &[]);
     wait_for(&b, "FIND again", "HOLDERS 1\n127.0.0.1 9002 1 -\n");
     assert_eq!(b.stat("registry_connected"), 1);
-    // A stream of another type stops the relay from publishing, and it says so.
-    put(&["DEL", "peerline:changes"]);
-    put(&["SET", "peerline:changes", "a text"]);
-    a.log_until("cut off: the registry refused the command: WRONGTYPE");
-    tell(&a, "REGISTER * 9001\n");
+}
+
+/// Regression: the relays were cut off until somebody deleted the key, and no log named it.
+#[test]
+fn a_key_of_another_type_in_place_of_the_stream_is_deleted() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let [a, b] = two_relays(&engine, &[]);
+    tell(&a, "REGISTER * 9001\nSHARE 1 - before\n");
+    wait_for(&b, "FIND before", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
+    engine.command(&["DEL", "peerline:changes"]);
+    engine.command(&["SADD", "peerline:changes", "a text"]);
+    for relay in [&a, &b] {
+        relay.log_until("cut off: the registry refused the command: WRONGTYPE");
+    }
+    tell(&a, "REGISTER * 9002\nSHARE 1 - after\n");
+    for relay in [&a, &b] {
+        relay.log_until("registry: connected");
+    }
+    wait_for(&b, "FIND after", "HOLDERS 1\n127.0.0.1 9002 1 -\n");
+    tell(&b, "UNREGISTER * 9001\n");
+    wait_for(&a, "FIND before", "NOTFOUND\n");
+    // Also before a relay starts.
+    engine.command(&["DEL", "peerline:changes"]);
+    engine.command(&["SET", "peerline:changes", "a text"]);
+    let c = relay_of(&engine, &[]);
+    tell(&c, "REGISTER * 9003\nSHARE 1 - last\n");
+    for relay in [&a, &b] {
+        wait_for(relay, "FIND last", "HOLDERS 1\n127.0.0.1 9003 1 -\n");
+    }
+    // The mark of the database is left alone: the database may be that of another program.
+    engine.command(&["DEL", "peerline:registry"]);
+    engine.command(&["SADD", "peerline:registry", "a text"]);
+    a.log_until("the key peerline:registry has no value of a relay");
+    engine.command(&["DEL", "peerline:registry"]);
+    a.log_until("registry: connected");
 }
 
 /// Regression: the record kept the digest of a content that the node had replaced.
