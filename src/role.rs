@@ -12,7 +12,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
 
-pub use output::{Action, Output};
+pub use output::{Action, Output, TextKind};
 pub use peer_tls::PeerTls;
 
 use crate::close_reason::{CloseReason, ResourceLimit};

@@ -129,10 +129,14 @@ impl JobRunner {
         match connection.peer {
             JobPeer::Pooled(id, _) => self.on_pooled_input(connector, conn, id, input),
             JobPeer::Relay(..) => {
-                if let Input::Connected = input {
-                    self.on_query_connected(connection, conn);
-                }
-                let out = connector.out.append_reply(conn);
+                let out = match input {
+                    Input::Connected => {
+                        self.on_query_connected(connection, conn);
+                        connector.out.append_reply(conn)
+                    }
+                    // The least rate holds for a list as a whole.
+                    _ => connector.out.append_continuation(conn),
+                };
                 self.on_relay_input(connection, input, out)
             }
         }

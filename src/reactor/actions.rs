@@ -5,7 +5,7 @@ use crate::reactor::Reactor;
 use crate::reactor::connection::{Connection, Origin, Pacing};
 use crate::reactor::shutdown::{LoopOutcome, Stopping};
 use crate::reactor::transport::Transport;
-use crate::role::{Action, ConnId, Context, Role};
+use crate::role::{Action, ConnId, Context, Role, TextKind};
 use crate::wall_clock;
 
 impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
@@ -32,17 +32,15 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         let (mut stops, mut reports) = (false, false);
         while let Some(action) = rest.next() {
             match action {
-                Action::Text {
-                    to,
-                    end,
-                    unsolicited,
-                } => {
+                Action::Text { to, end, kind } => {
                     let bytes = &text[std::mem::replace(&mut start, end)..end];
-                    if unsolicited {
-                        self.send_unsolicited(to, bytes);
-                    } else {
-                        let more = rest.peek().is_some_and(|next| next.sends_to(to));
-                        self.with_connection(to, |conn| conn.send(bytes, more));
+                    match kind {
+                        TextKind::Reply => {
+                            let more = rest.peek().is_some_and(|next| next.sends_to(to));
+                            self.with_connection(to, |conn| conn.send(bytes, more));
+                        }
+                        TextKind::Continuation => self.send_continuation(to, bytes),
+                        TextKind::Unsolicited => self.send_unsolicited(to, bytes),
                     }
                 }
                 Action::Datagram { to, end } => {
@@ -112,6 +110,18 @@ impl<R: Role, T: Transport<R::File>> Reactor<R, T> {
         }
         if let Err(reason) = result {
             self.close_now(slot, reason);
+        }
+    }
+
+    /// Sends a request for more of an answer. It does not wait for the next turn: the connection
+    /// would then wait for the peer to take it, and for the answer anew.
+    fn send_continuation(&mut self, to: ConnId, bytes: &[u8]) {
+        let now = self.age;
+        if !bytes.is_empty() {
+            self.with_connection(to, |conn| {
+                conn.outbox.push_bytes(bytes);
+                conn.flush(now)
+            });
         }
     }
 

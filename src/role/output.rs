@@ -31,8 +31,8 @@ pub enum Action<R: Role> {
         to: ConnId,
         /// The offset of its end.
         end: usize,
-        /// The text answers no request; see [`Output::is_full`].
-        unsolicited: bool,
+        /// What the text is to the receiver.
+        kind: TextKind,
     },
     /// Send the text that starts where the previous one ends as a datagram, unless
     /// it is empty.
@@ -71,6 +71,17 @@ pub enum Action<R: Role> {
     StopLoop,
 }
 
+/// What a text is to its receiver.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TextKind {
+    /// An answer, or a request of ours.
+    Reply,
+    /// A request for more of an answer that has begun; see [`Output::append_continuation`].
+    Continuation,
+    /// It answers no request; see [`Output::is_full`].
+    Unsolicited,
+}
+
 impl<R: Role> Default for Output<R> {
     fn default() -> Self {
         Self {
@@ -87,12 +98,18 @@ impl<R: Role> Default for Output<R> {
 impl<R: Role> Output<R> {
     /// The buffer to which an answer for `to` is appended. Only append.
     pub fn append_reply(&mut self, to: ConnId) -> &mut Vec<u8> {
-        self.append(to, false)
+        self.append(to, TextKind::Reply)
+    }
+
+    /// The buffer to which a request for more of the same answer is appended, such as `MORE`.
+    /// The time for the answer goes on: it does not start anew with each part.
+    pub fn append_continuation(&mut self, to: ConnId) -> &mut Vec<u8> {
+        self.append(to, TextKind::Continuation)
     }
 
     /// The buffer to which text that answers no request of `to` is appended.
     pub fn append_unsolicited(&mut self, to: ConnId) -> &mut Vec<u8> {
-        self.append(to, true)
+        self.append(to, TextKind::Unsolicited)
     }
 
     /// Whether so much unsolicited text waits for `to` that no more may be sent.
@@ -110,18 +127,14 @@ impl<R: Role> Output<R> {
         }
     }
 
-    fn append(&mut self, to: ConnId, unsolicited: bool) -> &mut Vec<u8> {
+    fn append(&mut self, to: ConnId, kind: TextKind) -> &mut Vec<u8> {
         let continues = matches!(
             self.actions.last(),
-            Some(Action::Text { to: last, unsolicited: kind, .. }) if (*last, *kind) == (to, unsolicited)
+            Some(Action::Text { to: last, kind: other, .. }) if (*last, *other) == (to, kind)
         );
         if !continues {
             // The end is set when the next action begins.
-            self.push(Action::Text {
-                to,
-                end: 0,
-                unsolicited,
-            });
+            self.push(Action::Text { to, end: 0, kind });
         }
         &mut self.text
     }

@@ -19,8 +19,8 @@ use peerline::tls::ConnectionSecurity;
 use super::fake_stream::{FakeFile, FakeStream, SharedWire, last_connected};
 
 /// Answers each line with its own text, sent in the way that the first letter says:
-/// `t`ext, `l`ong work before text, `s`hared, `f`ile, a `c`hanged file, `w`ait, `p`arts that are
-/// sent one after the other, `q`uit.
+/// `t`ext, a `m`ore that asks for more of an answer, `l`ong work before text, `s`hared, `f`ile,
+/// a `c`hanged file, `w`ait, `p`arts that are sent one after the other, `q`uit.
 #[derive(Default)]
 struct EchoRole {
     events: SharedEvents,
@@ -175,6 +175,7 @@ impl Role for EchoRole {
                 context.out.add_work(LONG_WORK);
                 context.out.append_reply(conn).extend(reply);
             }
+            Some(b'm') => context.out.append_continuation(conn).extend(reply),
             Some(b's') => context.out.send_shared(conn, Arc::from(reply)),
             Some(first @ (b'f' | b'c')) => {
                 let length = reply.len() as u64;

@@ -376,3 +376,34 @@ fn an_answer_that_trickles_in_times_out() {
     assert!(output.stderr.contains("read timeout"), "{}", output.stderr);
     assert!(start.elapsed() < Duration::from_secs(20));
 }
+
+/// A relay whose list never ends: each answer has one file, and comes after a while.
+fn relay_with_endless_list() -> FakeServer {
+    FakeServer::new(|mut connection| {
+        let mut files = 0..;
+        loop {
+            let part = match connection.line().as_str() {
+                "" => return,
+                "LIST\n" => "NODES 1\n127.0.0.1 9\n".to_owned(),
+                _ => format!("FILES 1 1000000\n1 - 1 {:09}\n", files.next().unwrap_or(0)),
+            };
+            let pause = Duration::from_millis(200);
+            if connection.is_closed_within(pause) || !connection.send(part) {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn a_list_whose_parts_trickle_in_times_out() {
+    for args in [&["ls"][..], &["search", "0"], &["get", "--all"]] {
+        let (relay, home) = (relay_with_endless_list(), folder(&[]));
+        let start = Instant::now();
+        let mut command = client_command(relay.address(), args);
+        command.args(["--timeout", "0.5"]).current_dir(home.path());
+        let output = run(command, b"").expect_code(3);
+        assert!(output.stderr.contains("read timeout"), "{}", output.stderr);
+        assert!(start.elapsed() < Duration::from_secs(20), "{args:?}");
+    }
+}
