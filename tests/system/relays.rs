@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::fake_server::{FakeServer, closed_port, unresponsive_port};
+use crate::support::fake_server::{FakeServer, closed_port, register, unresponsive_port};
 use crate::support::{
     ProgramOutput, Server, ask, client_command, eventually, folder, node, node_command, relay,
     relay_command, run,
@@ -61,8 +61,8 @@ fn a_client_merges_what_two_relays_say() {
         let address = node.wire_address();
         (node, address)
     });
-    let expected = [&first.1, &both.1, &second.1].map(|node| format!("{node}\n"));
-    assert_eq!(nodes, expected.concat(), "in the order of the relays");
+    let expected = [&first.1, &second.1, &both.1].map(|node| format!("{node}\n"));
+    assert_eq!(nodes, expected.concat(), "the relays take turns");
     for (name, content) in [("a.txt", "A"), ("b.txt", "BB"), ("c.txt", "CCC")] {
         let output = client(&addresses, &["get", name]).expect_code(0);
         assert_eq!(output.text(), content);
@@ -81,6 +81,44 @@ fn a_client_merges_what_two_relays_say() {
     let list = format!("{},{}", addresses[0], addresses[1]);
     command.env("PEERLINE_RELAY", list).arg("nodes");
     assert_eq!(run(command, b"").expect_code(0).text(), nodes);
+}
+
+/// A client gives up on a file after 50 nodes.
+#[test]
+fn a_lying_relay_hides_no_node_of_another_one() {
+    let relay = relay(&[]);
+    let share = folder(&[("announced", b"A")]);
+    let _node = node(&relay, share.path(), &[]);
+    eventually("the file is announced", || {
+        ask(relay.address(), b"FIND announced\n").starts_with("HOLDERS 1\n")
+    });
+    let other = FakeServer::new(|mut connection| {
+        let is_there = connection.line() == "GET other\n";
+        connection.send(if is_there { "FOUND 1\nB" } else { "NOTFOUND\n" });
+    });
+    register(&relay, other.address());
+    let (_socket, refusing) = closed_port();
+    let invented = move |end: &str| {
+        let nodes = (1..=60).map(|host| format!("127.9.0.{host} {}{end}\n", refusing.port()));
+        nodes.collect::<String>()
+    };
+    let liar = FakeServer::new(move |mut connection| {
+        let request = connection.line();
+        connection.send(match request.as_str() {
+            "LIST\n" => "NODES 60\n".to_owned() + &invented(""),
+            "FIND announced\n" => "HOLDERS 60\n".to_owned() + &invented(" 1 -"),
+            _ => "HOLDERS 0\n".to_owned(),
+        });
+    });
+    for relays in [
+        [liar.address(), relay.address()],
+        [relay.address(), liar.address()],
+    ] {
+        for (name, content) in [("announced", "A"), ("other", "B")] {
+            let output = client(&relays, &["get", name]).expect_code(0);
+            assert_eq!(output.text(), content);
+        }
+    }
 }
 
 /// Two queries, and each of them would have to wait for the relay that is down.
