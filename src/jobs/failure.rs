@@ -41,7 +41,7 @@ pub enum Failure<'a> {
     WrongPieceList,
     /// This piece has another value than the content has there.
     WrongPiece(u32),
-    /// The list has so many lines, more than this flag allows.
+    /// The list has so many lines, more than this flag, or the protocol, allows.
     TooMany(u64, &'static str),
     /// The names of the files of a list have more bytes than this limit.
     TooLongNames(u64),
@@ -142,9 +142,9 @@ impl fmt::Display for Failure<'_> {
             Self::WrongPieceList => f.write_str("its list of pieces does not have the hash"),
             Self::WrongPiece(index) => write!(f, "piece {index} that it sent is wrong"),
             Self::NoHolder => f.write_str("no node has announced it"),
-            Self::TooMany(count, flag) => {
+            Self::TooMany(count, limit) => {
                 let lines = Counted(*count, "line");
-                write!(f, "its list has {lines}, more than {flag} allows")
+                write!(f, "its list has {lines}, more than {limit} allows")
             }
             Self::TooLongNames(limit) => write!(
                 f,

@@ -255,6 +255,9 @@ impl RelayQuery {
             Err(ResponseError::TooManyItems(count)) => {
                 self.end = Some(Err(Failure::TooMany(count, "--max-nodes")));
             }
+            Err(ResponseError::AboveProtocolLimit(count)) => {
+                self.end = Some(Err(Failure::TooMany(count, "the protocol")));
+            }
             Err(_) => return ReadNext::Close(CloseReason::ProtocolError),
         }
         match self.end {

@@ -57,6 +57,8 @@ pub enum ResponseError {
     Unexpected,
     /// A list of so many items, more than the caller takes.
     TooManyItems(u64),
+    /// A list of so many items, more than the protocol allows in one reply.
+    AboveProtocolLimit(u64),
 }
 
 impl<T> Default for RequestQueue<T> {
@@ -199,13 +201,17 @@ impl<T> RequestQueue<T> {
             return Err(ResponseError::Unexpected);
         }
         if let ReplyContent::Items(kind, count) = head.content() {
-            let max_items = match kind {
-                ItemKind::Node | ItemKind::Holder => self.max_items,
-                ItemKind::File | ItemKind::Text => MAX_LISTED_FILES as u64,
-                ItemKind::Piece => PieceLayout::MAX_PIECES as u64,
+            let protocol_limit = match kind {
+                ItemKind::Node | ItemKind::Holder => None,
+                ItemKind::File | ItemKind::Text => Some(MAX_LISTED_FILES as u64),
+                ItemKind::Piece => Some(PieceLayout::MAX_PIECES as u64),
             };
-            if count > max_items {
-                return Err(ResponseError::TooManyItems(count));
+            match protocol_limit {
+                Some(limit) if count > limit => {
+                    return Err(ResponseError::AboveProtocolLimit(count));
+                }
+                None if count > self.max_items => return Err(ResponseError::TooManyItems(count)),
+                Some(_) | None => {}
             }
         }
         Ok(head)

@@ -100,7 +100,7 @@ fn a_list_has_a_limit() {
     let too_many = Err(ResponseError::TooManyItems(11));
     assert_eq!(read(&mut queue, "NODES 11"), too_many);
     let mut queue = queue_of(&[Request::More]);
-    let too_many = Err(ResponseError::TooManyItems(1001));
+    let too_many = Err(ResponseError::AboveProtocolLimit(1001));
     assert_eq!(read(&mut queue, "FILES 1001 5000"), too_many);
     // An empty list is complete with its first line.
     assert_eq!(response(&mut queue, "FILES 0 5000").1, Some(0));
@@ -159,6 +159,6 @@ fn a_list_of_pieces_has_at_most_16384_items() {
     let head = format!("PIECES 16385 1048576 {hash}");
     assert_eq!(
         read(&mut queue, &head),
-        Err(ResponseError::TooManyItems(16_385))
+        Err(ResponseError::AboveProtocolLimit(16_385))
     );
 }

@@ -407,3 +407,12 @@ fn a_list_whose_parts_trickle_in_times_out() {
         assert!(start.elapsed() < Duration::from_secs(20), "{args:?}");
     }
 }
+
+#[test]
+fn a_reply_with_more_files_than_the_protocol_allows_is_told() {
+    let relay = FakeServer::replying("FILES 1001 1001\n");
+    let args = ["--max-nodes", "5000", "ls"];
+    let output = run(client_command(relay.address(), &args), b"").expect_code(3);
+    let text = "its list has 1001 lines, more than the protocol allows";
+    assert!(output.stderr.contains(text), "{}", output.stderr);
+}
