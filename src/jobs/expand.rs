@@ -8,6 +8,7 @@ use crate::jobs::file_pattern::{FilePattern, NameMatcher, last_part};
 use crate::jobs::hidden_names::HiddenNames;
 use crate::jobs::job_context::JobContext;
 use crate::jobs::job_step::{JobResult, JobStep};
+use crate::jobs::left_out_files::LeftOutFiles;
 use crate::jobs::relay_query::{Query, RelayAnswer};
 use crate::jobs::task_result::TaskResult;
 use crate::jobs::user_event::UserEvent;
@@ -24,8 +25,8 @@ pub(super) struct Expand {
     pattern: FilePattern,
     matcher: NameMatcher,
     hidden_names: HiddenNames,
-    /// How many hidden files were left out, and the last of them.
-    left_out: usize,
+    /// The files that were left out, and the last of them.
+    left_out: LeftOutFiles,
     last_left_out: Option<FileName<'static>>,
     /// Each name once, although a name may have several contents.
     files: Vec<WantedFile>,
@@ -59,7 +60,7 @@ impl Expand {
             deeper: None,
             pattern,
             hidden_names,
-            left_out: 0,
+            left_out: LeftOutFiles::default(),
             last_left_out: None,
             files: Vec::new(),
             bytes: 0,
@@ -86,14 +87,11 @@ impl Expand {
             last.listed = None;
             return;
         }
-        // Honest nodes share no unfinished files, and none is saved.
-        if file.name.is_part_file() {
-            return;
-        }
         let name = file.name.as_str();
         let is_typed = name == self.pattern.as_str();
+        let is_part_file = file.name.is_part_file();
         if is_typed || self.matcher.is_match(name) {
-            if !is_typed && !self.hidden_names.include(name) {
+            if is_part_file || !(is_typed || self.hidden_names.include(name)) {
                 return self.leave_out(&file.name);
             }
             self.files.push(WantedFile {
@@ -103,7 +101,7 @@ impl Expand {
                 glob: None,
             });
             self.bytes = self.bytes.saturating_add(file.size);
-        } else if self.files.is_empty() {
+        } else if self.files.is_empty() && !is_part_file {
             let deeper = self.untested.take_if(|(_, deeper)| deeper.is_match(name));
             self.deeper = self.deeper.take().or(deeper.map(|(deeper, _)| deeper));
             self.add_similar(name);
@@ -112,7 +110,10 @@ impl Expand {
 
     fn leave_out(&mut self, name: &FileName<'_>) {
         if self.last_left_out.as_ref() != Some(name) {
-            self.left_out += 1;
+            match name.is_part_file() {
+                true => self.left_out.part_files += 1,
+                false => self.left_out.hidden += 1,
+            }
             self.last_left_out = Some(name.clone().into_owned());
         }
     }
@@ -166,7 +167,7 @@ impl Expand {
         answer: Result<RelayAnswer, Failure<'_>>,
         now: Instant,
     ) -> JobStep {
-        let hidden = std::mem::take(&mut self.left_out);
+        let left_out = std::mem::take(&mut self.left_out);
         let why = || format!("{}: no node has announced such a file", self.pattern);
         if self.files.is_empty() && !matches!(answer, Ok(RelayAnswer::Nodes(_))) {
             // An announced folder of a similar name is the one that is meant.
@@ -193,7 +194,7 @@ impl Expand {
         }
         if let FilePattern::Glob(glob) = &self.pattern
             && files.is_empty()
-            && hidden == 0
+            && left_out.is_empty()
             && !self.wait.has_started()
             && let Ok(name) = FileName::parse(glob.as_str())
         {
@@ -206,7 +207,7 @@ impl Expand {
             pattern: &self.pattern,
             files: files.len(),
             bytes: self.bytes,
-            hidden,
+            left_out,
             similar: &self.similar,
             deeper: self.deeper.as_ref(),
         });

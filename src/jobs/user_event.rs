@@ -7,6 +7,7 @@ use crate::jobs::download_status::DownloadStatus;
 use crate::jobs::failure::Failure;
 use crate::jobs::file_pattern::FilePattern;
 use crate::jobs::ids::JobId;
+use crate::jobs::left_out_files::LeftOutFiles;
 use crate::jobs::offer::{Offer, Selection};
 use crate::jobs::peer_source::PeerSource;
 use crate::jobs::relay_query::Query;
@@ -294,8 +295,8 @@ pub enum UserEvent<'a> {
         files: usize,
         /// Their size together.
         bytes: u64,
-        /// How many others were left out, because their names are hidden.
-        hidden: usize,
+        /// The others that it matches.
+        left_out: LeftOutFiles,
         /// If there are none: folders whose names differ only in case or composition.
         similar: &'a [String],
         /// If there are none: a glob that matches files in deeper folders.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::byte_size::ByteSize;
 use crate::counted::Counted;
 use crate::escaped::Escaped;
-use crate::jobs::{Failure, Offer, PeerSource, Query, Selection, UserEvent, quoted};
+use crate::jobs::{Failure, LeftOutFiles, Offer, PeerSource, Query, Selection, UserEvent, quoted};
 use crate::protocol::{FileName, NodeAddress};
 use crate::terminal::expansion_text::{self, did_you_mean};
 use crate::terminal::part_text::{self, percent};
@@ -35,7 +35,10 @@ pub(super) fn is_progress(event: &UserEvent<'_>) -> bool {
             | UserEvent::BatchGrown { .. }
             | UserEvent::Expanded {
                 files: 1..,
-                hidden: 0,
+                left_out: LeftOutFiles {
+                    hidden: 0,
+                    part_files: 0,
+                },
                 ..
             }
     )

@@ -11,7 +11,7 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
         pattern,
         files,
         bytes,
-        hidden,
+        left_out,
         similar,
         deeper,
     } = event
@@ -22,7 +22,7 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
     let name = Escaped::text(&name);
     let text = match files {
         0 => match pattern {
-            _ if *hidden > 0 => format!("{name}: no file is fetched"),
+            _ if !left_out.is_empty() => format!("{name}: no file is fetched"),
             FilePattern::Announced(_) => return Some(no_command(pattern.as_str())),
             FilePattern::Glob(_) => format!("no file matches {name}"),
             _ => format!("{name}: no node has announced such a file"),
@@ -40,14 +40,23 @@ pub(super) fn text(event: &UserEvent<'_>) -> Option<String> {
             Escaped::text(&deeper)
         )
     });
-    Some(text + &left_out(*hidden) + &hint + &did_you_mean(similar))
+    let left_out = hidden(left_out.hidden) + &part_files(left_out.part_files);
+    Some(text + &left_out + &hint + &did_you_mean(similar))
 }
 
-fn left_out(hidden: usize) -> String {
-    match hidden {
+fn hidden(count: usize) -> String {
+    match count {
         0 => String::new(),
         1 => "; 1 hidden file was left out; --hidden fetches it".into(),
-        _ => format!("; {hidden} hidden files were left out; --hidden fetches them"),
+        _ => format!("; {count} hidden files were left out; --hidden fetches them"),
+    }
+}
+
+fn part_files(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => "; 1 file with the name of an unfinished download was left out".into(),
+        _ => format!("; {count} files with names of unfinished downloads were left out"),
     }
 }
 

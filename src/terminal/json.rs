@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::jobs::{Failure, Listing, Offer, Query, Selection, UserEvent};
+use crate::jobs::{Failure, LeftOutFiles, Listing, Offer, Query, Selection, UserEvent};
 use crate::protocol::{Delivery, FileName, HolderItem, NodeAddress, NodeItem};
 use crate::terminal::batch::Batch;
 use crate::tls::KeyId;
@@ -74,9 +74,12 @@ fn file_event(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::Expanded {
             pattern,
             files: 1..,
-            hidden: hidden @ 1..,
+            left_out,
             ..
-        } => json!({"name": pattern.to_string(), "hidden": hidden}),
+        } if !left_out.is_empty() => {
+            let LeftOutFiles { hidden, part_files } = left_out;
+            json!({"name": pattern.to_string(), "hidden": hidden, "part_files": part_files})
+        }
         event => return check_event(event),
     })
 }
@@ -167,12 +170,18 @@ fn file_failure(event: &UserEvent<'_>) -> Option<Value> {
         UserEvent::Expanded {
             pattern,
             files: 0,
-            hidden,
+            left_out,
             similar,
             ..
         } => {
-            let name = pattern.to_string();
-            json!({"name": name, "error": "not found", "hidden": hidden, "similar": similar})
+            let LeftOutFiles { hidden, part_files } = left_out;
+            json!({
+                "name": pattern.to_string(),
+                "error": "not found",
+                "hidden": hidden,
+                "part_files": part_files,
+                "similar": similar,
+            })
         }
         _ => return None,
     })

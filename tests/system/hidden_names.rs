@@ -100,11 +100,15 @@ fn hidden_files_are_fetched_only_if_the_user_types_the_dot() {
 fn the_number_of_hidden_files_is_told_to_programs_and_when_nothing_is_left() {
     let (relay, _node, _share) = network();
     for (args, code, line) in [
-        (["docs/", "--json"], 0, r#"{"hidden":1,"name":"docs/"}"#),
+        (
+            ["docs/", "--json"],
+            0,
+            r#"{"hidden":1,"name":"docs/","part_files":0}"#,
+        ),
         (
             ["?bash*", "--json"],
             1,
-            r#"{"error":"not found","hidden":1,"name":"?bash*","similar":[]}"#,
+            r#"{"error":"not found","hidden":1,"name":"?bash*","part_files":0,"similar":[]}"#,
         ),
     ] {
         let home = folder(&[]);

@@ -194,8 +194,17 @@ fn no_name_of_a_part_file_is_taken_from_the_network() {
         announce(&fixture.relay, forged.address(), 4, name);
     }
     wait_for_names(&fixture.relay, FEW.len() as u64 + 3);
-    fixture.get(&["--all"]).expect_code(0);
+    // No flag fetches them, so none is a hidden file that --hidden fetches.
+    for args in [&["--all"][..], &["--all", "--hidden", "--force"]] {
+        let output = fixture.get(args).expect_code(0);
+        let note = "; 3 files with names of unfinished downloads were left out\n";
+        assert!(output.stderr.contains(note), "{}", output.stderr);
+        assert!(!output.stderr.contains("hidden"), "{}", output.stderr);
+    }
     fixture.assert_saved(&FEW.map(|(name, _)| name));
+    let output = fixture.get(&["docs/.*/*", "--json"]).expect_code(1).text();
+    let line = r#"{"error":"not found","hidden":0,"name":"docs/.*/*","part_files":1,"similar":[]}"#;
+    assert_eq!(output.lines().next(), Some(line));
     let output = fixture.get(&[".big.part", "-d", "."]).expect_code(6);
     let text = "is a name of unfinished files";
     assert!(output.stderr.contains(text), "{}", output.stderr);
@@ -222,7 +231,8 @@ fn a_folder_whose_name_differs_in_case_is_suggested() {
     }
     fixture.assert_saved(&[]);
     let output = fixture.get(&["Docs/", "--json"]).expect_code(1).text();
-    let line = r#"{"error":"not found","hidden":0,"name":"Docs/","similar":["docs/"]}"#;
+    let line =
+        r#"{"error":"not found","hidden":0,"name":"Docs/","part_files":0,"similar":["docs/"]}"#;
     assert_eq!(output.lines().next(), Some(line));
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::job_context::JobContext;
 use crate::jobs::job_step::JobStep;
+use crate::jobs::left_out_files::LeftOutFiles;
 use crate::jobs::relay_query::Query;
 use crate::jobs::similar_names::SimilarNames;
 use crate::jobs::task_result::TaskResult;
@@ -56,7 +57,7 @@ impl Fetch {
                 pattern: &glob.pattern,
                 files: 0,
                 bytes: 0,
-                hidden: 0,
+                left_out: LeftOutFiles::default(),
                 similar: &[],
                 deeper: glob.deeper.as_ref(),
             });
