@@ -62,10 +62,13 @@ impl OtherRelays {
         self.relays.len() < before
     }
 
-    /// Whether this relay has published something lately.
+    /// Whether this relay has published something lately. Listeners in the engine are no sign of
+    /// that: they stay for a while when their relay is gone.
     pub(super) fn is_alive(&self, relay: InstanceId, now: Instant) -> bool {
-        let other = self.relays.get(&relay);
-        other.is_some_and(|other| now.saturating_duration_since(other.last_seen) <= MAX_PAUSE)
+        let is_recent = |at| now.saturating_duration_since(at) <= MAX_PAUSE;
+        self.relays
+            .get(&relay)
+            .is_some_and(|other| other.last_number.is_some() && is_recent(other.last_seen))
     }
 
     /// Whether this relay is one of them.

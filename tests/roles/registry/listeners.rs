@@ -67,6 +67,14 @@ fn a_message_is_delivered_once_if_several_relays_have_a_listener() {
     settle(&mut relays[2..], &mut engine, &mut now);
     let got = send(2, &mut relays, listeners, &mut engine, &mut now);
     assert_eq!(got, first);
+    // A relay that starts now finds both in the engine.
+    relays[2] = RelaySite::new(4, now);
+    relays[2].connect(InstanceId(20), &engine);
+    settle(&mut relays[2..], &mut engine, &mut now);
+    settle(&mut relays[..1], &mut engine, &mut now);
+    settle(&mut relays[2..], &mut engine, &mut now);
+    let got = send(2, &mut relays, listeners, &mut engine, &mut now);
+    assert_eq!(got, first);
 }
 
 #[test]
