@@ -101,7 +101,7 @@ impl Directory {
                 return Err(DirectoryError::OtherKey);
             }
             Some(slot) if self.nodes[slot].has_key || by.key.is_none() => {
-                self.nodes[slot].source = by.source;
+                self.nodes[slot].renew(by.source, number);
                 slot
             }
             Some(slot) => {
@@ -329,6 +329,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_node_that_announced_nothing_for_billions_of_registrations_may_announce() {
+        let now = Instant::now();
+        let source = IpAddr::from([192, 0, 2, 1]);
+        let by = Registrant { source, key: None };
+        let address = NodeAddress::parse("192.0.2.1 1").expect("an address");
+        let mut directory = Directory::new(now);
+        for number in (1..1_u64 << 33).step_by(1 << 28) {
+            let registration = (address, by, number);
+            let slot = directory.register(registration, now, 9, 9).expect("room");
+            if number % 5 == 1 {
+                assert!(directory.claim_files(slot, number), "{number}");
+                assert!(!directory.claim_files(slot, number - 1), "{number}");
+            }
+        }
+    }
 
     proptest! {
         #[test]

@@ -26,7 +26,20 @@ pub(super) struct NodeEntry {
     pub(super) has_key: bool,
 }
 
+/// How far a number may be behind the newest one: numbers of 32 bits wrap around, and a larger
+/// distance would soon look like the future (RFC 1982).
+pub(super) const MAX_NUMBER_DISTANCE: u32 = 1 << 30;
+
 impl NodeEntry {
+    /// Registers the node again. `number` is the newest one.
+    pub(super) fn renew(&mut self, source: IpAddr, number: u64) {
+        self.source = source;
+        let number = number as u32;
+        if number.wrapping_sub(self.last_announcer) > MAX_NUMBER_DISTANCE {
+            self.last_announcer = number.wrapping_sub(MAX_NUMBER_DISTANCE);
+        }
+    }
+
     /// The entry of this slot in a list.
     pub(super) fn item(&self, slot: SlotId, ids: &BTreeMap<SlotId, KeyId>) -> NodeItem {
         NodeItem {

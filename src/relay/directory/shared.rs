@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::protocol::NodeAddress;
 use crate::relay::directory::{Directory, REMOTE_LEASE};
+use crate::relay::node_entry::MAX_NUMBER_DISTANCE;
 use crate::relay::registrant::Registrant;
 use crate::relay::table::SlotId;
 use crate::tls::KeyId;
@@ -60,6 +61,6 @@ impl Directory {
     /// registration: the entry is younger than the connection.
     pub(in crate::relay) fn admit_any_announcer(&mut self, slot: SlotId) {
         let node = &mut self.nodes[slot];
-        node.last_announcer = (node.first_registration as u32).wrapping_sub(1 << 30);
+        node.last_announcer = (node.first_registration as u32).wrapping_sub(MAX_NUMBER_DISTANCE);
     }
 }
