@@ -647,6 +647,48 @@ fn a_digest_goes_with_its_content_at_all_relays() {
     }
 }
 
+#[test]
+fn a_digest_that_is_announced_while_the_relay_is_cut_off_is_published() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let a = relay_of(&engine, &[]);
+    let mut node = Nc::connect(a.address());
+    assert!(node.ask("REGISTER * 9001").starts_with("OK"));
+    let digest = format!("SHAREDIGEST {HASH} sha-256 {HASH}");
+    for line in [
+        format!("SHARE 1 {HASH} new"),
+        format!("SHARE 1 {HASH} old"),
+        format!("{digest} old"),
+        "SHARE 1 - last".to_owned(),
+    ] {
+        assert_eq!(node.ask(&line), "OK", "{line}");
+    }
+    let b = relay_of(&engine, &[]);
+    wait_for(&b, "FIND last", "HOLDERS 1\n127.0.0.1 9001 1 -\n");
+    engine.signal(Signal::STOP);
+    a.log_until("registry: cut off");
+    for line in [
+        format!("{digest} new"),
+        "SHARE 1 - old".to_owned(),
+        format!("SHARE 1 {HASH} old"),
+        "SHARE 2 - last".to_owned(),
+    ] {
+        assert_eq!(node.ask(&line), "OK", "{line}");
+    }
+    engine.signal(Signal::CONT);
+    for relay in [&a, &b] {
+        relay.log_until("registry: connected");
+    }
+    wait_for(&b, "FIND last", "HOLDERS 1\n127.0.0.1 9001 2 -\n");
+    let c = relay_of(&engine, &[]);
+    for relay in [&a, &b, &c] {
+        wait_for(relay, "DIGEST new", &format!("DIGEST sha-256 {HASH}\n"));
+        let expected = "ERROR 503 no node has announced the SHA-256, or they do not agree\n";
+        wait_for(relay, "DIGEST old", expected);
+    }
+}
+
 /// Regression: changes had lower numbers than those that the relays had read, and nobody read them.
 #[test]
 fn a_stream_that_begins_anew_with_an_older_time_is_noticed() {

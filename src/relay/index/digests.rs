@@ -37,6 +37,12 @@ impl Digests {
 }
 
 impl Index {
+    /// Whether a node has announced the digest of a file.
+    pub(in crate::relay) fn has_digest(&self, node: SlotId, id: NameId) -> bool {
+        let files = self.shares.get(&node);
+        files.is_some_and(|files| files.digests.get(id).is_some())
+    }
+
     /// Sets the digest of a file of a node. Returns false if the node has no such file of this
     /// content.
     ///

@@ -20,6 +20,7 @@
 
 mod apply;
 mod change;
+mod differences;
 mod flow_control;
 mod incoming;
 mod key_conflict;

@@ -9,7 +9,7 @@ use log::info;
 use crate::logging::OPERATOR;
 use crate::protocol::{NodeAddress, Request};
 use crate::relay::Relay;
-use crate::relay::index::{ContentId, NameId, name_work};
+use crate::relay::index::{NameId, name_work};
 use crate::relay::shared_directory::change::{DirectoryChange, NodeHeader};
 use crate::relay::shared_directory::outgoing::Subject;
 use crate::relay::shared_directory::{Hold, LEASE_GRACE, NodeRecord, SharedDirectory, Unpublished};
@@ -22,7 +22,7 @@ pub(super) struct Reconciliation {
     number: u32,
     is_running: bool,
     is_other_database: bool,
-    current: Option<RecordMerge>,
+    pub(super) current: Option<RecordMerge>,
     /// All records were read: whether the engine has one of the nodes from this slot on is
     /// still to be checked.
     next_slot: SlotId,
@@ -35,13 +35,13 @@ pub(super) struct Reconciliation {
 }
 
 /// The merge of one record.
-struct RecordMerge {
-    subject: Subject,
-    slot: SlotId,
+pub(super) struct RecordMerge {
+    pub(super) subject: Subject,
+    pub(super) slot: SlotId,
     /// Whether the relay's record is the newer one: the engine gets the differences.
     is_ours: bool,
     /// The relay's files that the record does not contain, so far.
-    missing: BTreeSet<NameId>,
+    pub(super) missing: BTreeSet<NameId>,
 }
 
 /// What to do about a record of the engine.
@@ -284,30 +284,17 @@ impl Relay {
             // The record of a node that the relay knows better.
             return true;
         };
-        let slot = merge.slot;
-        if let Request::Share(size, hash, name) = request
-            // While a relay starts, there is nothing to compare.
-            && (merge.is_ours || !merge.missing.is_empty())
-        {
-            let content = ContentId::new(*size, *hash);
-            let own = self.index.file_of(slot, name);
-            if let Some((id, own)) = own
-                && (own == content || !merge.is_ours)
-            {
-                merge.missing.remove(&id);
-            }
-            if merge.is_ours {
-                let subject = merge.subject;
-                // The digest of another content goes, too.
-                let has_another = own.is_none_or(|(_, own)| own != content && content.is_known());
-                if has_another && let Some(shared) = &mut self.shared {
-                    let change = DirectoryChange::File(Request::Unshare(name.clone()));
-                    shared.publish(Some(subject), &change, now);
-                }
-                return true;
-            }
-        } else if merge.is_ours {
+        if merge.is_ours {
+            self.compare_file(request, now);
             return true;
+        }
+        let slot = merge.slot;
+        if let Request::Share(_, _, name) = request
+            // While a relay starts, there is nothing to compare.
+            && !merge.missing.is_empty()
+            && let Some((id, _)) = self.index.file_of(slot, name)
+        {
+            merge.missing.remove(&id);
         }
         self.put_file(slot, request, now)
     }
