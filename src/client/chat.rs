@@ -59,12 +59,12 @@ struct PendingMessage {
     relay: Option<usize>,
 }
 
-/// Whether the pending message is sent again, because it came too fast.
+/// Whether the pending message is sent again, because the relay could not take it.
 #[derive(PartialEq, Eq)]
 enum Resend {
     NotNeeded,
-    /// At this time, after the relay has refused it with these words.
-    At(Instant, String),
+    /// At this time, after the relay has refused it with this code and these words.
+    At(Instant, ErrorCode, String),
     /// It was sent again. There is no third time.
     Done,
 }
@@ -138,7 +138,7 @@ impl Chat {
     /// When a message is sent again, or the wait for messages ends.
     fn message_deadline(&self) -> Option<Instant> {
         match self.resend {
-            Resend::At(time, _) => Some(time),
+            Resend::At(time, ..) => Some(time),
             Resend::NotNeeded | Resend::Done => self.deadline,
         }
     }
@@ -192,11 +192,13 @@ impl Chat {
                 }
             }
             Some(SubscriptionEvent::Sent(_)) => self.on_sent(user, context.now),
-            Some(SubscriptionEvent::NotSent(_, ErrorCode::SLOW_DOWN, text))
-                if self.resend == Resend::NotNeeded =>
-            {
+            Some(SubscriptionEvent::NotSent(
+                _,
+                code @ (ErrorCode::SLOW_DOWN | ErrorCode::UNAVAILABLE),
+                text,
+            )) if self.resend == Resend::NotNeeded => {
                 self.sent_to = None;
-                self.resend = Resend::At(context.now + SLOW_DOWN, text.into_owned());
+                self.resend = Resend::At(context.now + SLOW_DOWN, code, text.into_owned());
             }
             Some(SubscriptionEvent::NotSent(_, code, text)) => {
                 return self.on_not_sent(context.out, user, code, text.into_owned());

@@ -242,9 +242,9 @@ impl Attempt {
     }
 
     fn wrong_content(&self) -> Failure<'static> {
-        match self.candidate.is_announced {
-            true => Failure::OtherContent,
-            false => Failure::UnknownContent,
+        match self.candidate.has_hash_of_others {
+            true => Failure::UnknownContent,
+            false => Failure::OtherContent,
         }
     }
 

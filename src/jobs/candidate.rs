@@ -19,8 +19,8 @@ pub(super) struct Candidate {
     /// The hash that the content must have: the wanted one, the one that the node has announced,
     /// or else the one that other nodes have announced.
     pub(super) hash: Option<ContentHash>,
-    /// Whether the node itself has announced this hash, or no hash at all is known.
-    pub(super) is_announced: bool,
+    /// Whether only other nodes have announced this hash.
+    pub(super) has_hash_of_others: bool,
     /// The size that belongs to this hash.
     pub(super) size: u64,
     /// Whether it is tried again because our output was slow.
@@ -57,7 +57,7 @@ pub(super) fn candidates(
         .filter(|holder| (wanted.is_none() || holder.hash.0 == wanted) && is_first(holder));
     let unannounced = |node, size| match offers.first() {
         Some(offer) => Candidate {
-            is_announced: false,
+            has_hash_of_others: true,
             ..Candidate::new(node, Some(offer.hash), offer.size)
         },
         None => Candidate::new(node, None, size),
@@ -126,14 +126,14 @@ fn in_order(
 impl Candidate {
     /// Whether the other one is expected to send the same content.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        (self.hash, self.is_announced) == (other.hash, other.is_announced)
+        (self.hash, self.has_hash_of_others) == (other.hash, other.has_hash_of_others)
     }
 
     fn new(node: NodeAddress, hash: Option<ContentHash>, size: u64) -> Self {
         Self {
             node,
             hash,
-            is_announced: true,
+            has_hash_of_others: false,
             size,
             is_retry: false,
         }

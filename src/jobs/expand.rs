@@ -168,6 +168,7 @@ impl Expand {
         now: Instant,
     ) -> JobStep {
         let left_out = std::mem::take(&mut self.left_out);
+        self.last_left_out = None;
         let why = || format!("{}: no node has announced such a file", self.pattern);
         if self.files.is_empty() && !matches!(answer, Ok(RelayAnswer::Nodes(_))) {
             // An announced folder of a similar name is the one that is meant.

@@ -132,7 +132,7 @@ impl fmt::Display for Failure<'_> {
             ),
             Self::OtherContent => f.write_str("the content does not have the announced hash"),
             Self::UnknownContent => f.write_str(
-                "its content does not have the hash that is known; --from fetches it all the same",
+                "its content does not have the hash that is known; peer-client --from fetches it all the same",
             ),
             Self::NoSpace(size) => write!(
                 f,

@@ -145,6 +145,7 @@ mod tests {
         let both = [first.clone(), second.clone()].concat();
         assert_eq!(merge_holders([first, second]), both);
     }
+
     #[test]
     fn the_sources_take_turns() {
         let line = |host: u8| format!("192.0.2.{host} 1");

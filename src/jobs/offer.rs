@@ -34,7 +34,8 @@ pub enum Selection {
 
 /// The contents whose hashes are known. The first one is the one to prefer: its nodes
 /// are at the most addresses, because one stranger can run many nodes at one address.
-/// Among equals, it is the one whose node registered first, by the order of `nodes`.
+/// Among equals, it is the one whose node comes first in `nodes`: at one relay, the one that
+/// registered first.
 pub(super) fn offers(holders: &[HolderItem], nodes: &[NodeAddress]) -> Vec<Offer> {
     let mut holders_of: BTreeMap<ContentHash, Vec<&HolderItem>> = BTreeMap::new();
     let mut hash_of = BTreeMap::new();

@@ -9,7 +9,7 @@ use log::{debug, warn};
 use crate::close_reason::CloseReason;
 use crate::logging::OPERATOR;
 use crate::node::refused_files::RefusedFiles;
-use crate::node::relay_record::{ComparePass, DigestSupport, RelayRecord};
+use crate::node::relay_record::{ComparePass, DigestSupport, RelayRecord, Room};
 use crate::node::share::Share;
 use crate::node::update_request::UpdateRequest;
 use crate::protocol::{ErrorCode, Registered, Reply, Request};
@@ -33,8 +33,6 @@ pub struct Announcer {
     mismatches: u32,
     stale_entries: StaleEntries,
     refused: RefusedFiles,
-    /// The relay had no room for a file in the last update: the next one tries again.
-    is_full: bool,
     /// The relay has refused a change in the update that is in progress, or in one that has
     /// ended before all files were announced.
     has_refusal: bool,
@@ -136,8 +134,8 @@ impl Announcer {
     ) -> ReadNext {
         let revision = share.revision();
         self.has_refusal = false;
-        if mem::take(&mut self.is_full) {
-            self.record.was_full = true;
+        if self.record.room == Room::None {
+            self.record.room = Room::Unknown;
             self.complete_revision = None;
         }
         self.progress = if self.complete_revision == Some(revision) {
@@ -161,20 +159,13 @@ impl Announcer {
         match (change, reply) {
             (UpdateRequest::Share(name, version), Reply::Ok(_)) => {
                 self.refused.remove(&name);
-                self.record.was_full = false;
                 self.record.confirm(name, Some(version));
             }
             (UpdateRequest::Unshare(name), Reply::Ok(_) | Reply::NotFound) => {
                 self.record.confirm(name, None);
             }
             (UpdateRequest::Share(name, _), Reply::Error(ErrorCode::LIMIT_REACHED, text)) => {
-                // The relay keeps what it accepted, and would reject all that follows.
-                if let AnnounceProgress::Comparing(ComparePass::Additions, _, revision) =
-                    self.progress
-                {
-                    self.progress = AnnounceProgress::Sent(revision);
-                }
-                self.is_full = true;
+                self.record.on_limit(&name);
                 self.refused.on_limit(name, &text);
             }
             (UpdateRequest::ShareDigest(_), Reply::Error(ErrorCode::UNKNOWN_VERB, _)) => {
@@ -279,7 +270,10 @@ impl Announcer {
         let listed = self.announced_files() + self.refused.rejected();
         // At least the one that was tried, even if the relay lists an older version of it.
         let over_limit = share.count(None).saturating_sub(listed).max(1);
-        self.refused.over_limit = if self.is_full { over_limit } else { 0 };
+        self.refused.over_limit = match self.record.room {
+            Room::None => over_limit,
+            Room::Some | Room::Unknown => 0,
+        };
         self.refused.report();
     }
 

@@ -117,9 +117,14 @@ impl RefusedFiles {
     pub(super) fn report(&mut self) {
         let example = self.example.take();
         let count = self.len();
-        if std::mem::replace(&mut self.reported, count) >= count {
+        if count == 0 {
+            self.reported = 0;
+        }
+        // A number that goes up and down is no news.
+        if count <= self.reported {
             return;
         }
+        self.reported = count;
         if let Some((name, text)) = example {
             let (name, text) = (Escaped::text(&name), Escaped::text(&text));
             match count {

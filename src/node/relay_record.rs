@@ -35,9 +35,21 @@ pub(super) struct RelayRecord {
     /// The number of uncertain files.
     uncertain: u64,
     pub(super) digest_support: DigestSupport,
-    /// The relay had no room for more files, and has accepted none since: they are tried one by
-    /// one.
-    pub(super) was_full: bool,
+    pub(super) room: Room,
+}
+
+/// Whether the relay has room for files that it does not list. Changes of those that it lists
+/// need none.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Room {
+    /// As far as is known.
+    #[default]
+    Some,
+    /// The relay had none in an earlier update, and has accepted no file since: they are tried
+    /// one by one.
+    Unknown,
+    /// It has none: the next update tries again.
+    None,
 }
 
 /// The changes that a comparison sends. Removals come first, because they make room
@@ -59,7 +71,10 @@ impl RelayRecord {
 
     /// How many requests may be outstanding.
     pub(super) fn max_outstanding(&self) -> usize {
-        if self.was_full { 1 } else { MAX_OUTSTANDING }
+        match self.room {
+            Room::Unknown => 1,
+            Room::Some | Room::None => MAX_OUTSTANDING,
+        }
     }
 
     /// The relay has this version of a file, or none.
@@ -69,6 +84,17 @@ impl RelayRecord {
             None => self.files.remove(&name),
         };
         self.uncertain -= u64::from(previous == Some(None));
+        if version.is_some() && previous.is_none() && self.room == Room::Unknown {
+            self.room = Room::Some;
+        }
+    }
+
+    /// The relay has no room for a new file.
+    pub(super) fn on_limit(&mut self, name: &str) {
+        self.room = Room::None;
+        if self.files.get(name) == Some(&None) {
+            self.confirm(name.into(), None);
+        }
     }
 
     /// The relay may have executed a change of this file or not.
@@ -78,9 +104,9 @@ impl RelayRecord {
     }
 
     /// Compares the record with the share, one batch of names, from the one after `after`
-    /// on. Sends the changes that belong to the pass, without refused files. Returns the last
-    /// name of the batch, or none after the last batch. A batch ends at the first digest, and at
-    /// the first file for a relay that was full.
+    /// on. Sends the changes that belong to the pass, without refused files and those for which
+    /// there is no room. Returns the last name of the batch, or none after the last batch. A batch
+    /// ends at the first digest, and at the first file for which there may be no room.
     pub(super) fn send_page(
         &mut self,
         pass: ComparePass,
@@ -95,30 +121,34 @@ impl RelayRecord {
         if pass == ComparePass::Removals && recorded.peek().is_none() {
             return None;
         }
-        let (support, is_single) = (&mut self.digest_support, self.was_full);
+        let (support, room) = (&mut self.digest_support, self.room);
         let (mut compared, mut last) = (0, None);
-        let mut compare = |name: &str, old: Option<FileVersion>, file: Option<&ListedFile<'_>>| {
-            // A share has only valid names.
-            let Some(name) = FileName::parse(name).ok().filter(|_| last.is_none()) else {
-                return last.is_none();
-            };
-            compared += 1;
-            let mut ends_page = compared == MAX_LISTED_FILES;
-            match (pass, file) {
-                (ComparePass::Removals, None) => {
-                    let change = UpdateRequest::Unshare(name.as_str().into());
-                    send(Request::Unshare(name.clone()), change);
-                }
-                (ComparePass::Additions, Some(file)) if old != Some(file.into()) => {
-                    if !refused.includes(&name, file.into()) {
-                        ends_page |= support.send_file(file, &name, &mut send) || is_single;
+        // `old` is what the relay lists, or may list if it has no version.
+        let mut compare =
+            |name: &str, old: Option<Option<FileVersion>>, file: Option<&ListedFile<'_>>| {
+                // A share has only valid names.
+                let Some(name) = FileName::parse(name).ok().filter(|_| last.is_none()) else {
+                    return last.is_none();
+                };
+                compared += 1;
+                let mut ends_page = compared == MAX_LISTED_FILES;
+                match (pass, file) {
+                    (ComparePass::Removals, None) => {
+                        let change = UpdateRequest::Unshare(name.as_str().into());
+                        send(Request::Unshare(name.clone()), change);
                     }
+                    (ComparePass::Additions, Some(file)) if old != Some(Some(file.into())) => {
+                        let has_room = old.is_some() || room != Room::None;
+                        if has_room && !refused.includes(&name, file.into()) {
+                            ends_page |= support.send_file(file, &name, &mut send);
+                            ends_page |= old.is_none() && room == Room::Unknown;
+                        }
+                    }
+                    (_, _) => {}
                 }
-                (_, _) => {}
-            }
-            last = ends_page.then(|| name.as_str().into());
-            !ends_page
-        };
+                last = ends_page.then(|| name.as_str().into());
+                !ends_page
+            };
         // No name has a NUL, so no name lies between.
         let start = after.map_or_else(String::new, |name| format!("{name}\0"));
         share.visit_files(&start, &mut |file| {
@@ -126,11 +156,7 @@ impl RelayRecord {
                 compare(other, None, None);
             }
             let same = recorded.next_if(|(other, _)| ***other == *file.name);
-            compare(
-                file.name,
-                same.and_then(|(_, version)| *version),
-                Some(file),
-            )
+            compare(file.name, same.map(|(_, version)| *version), Some(file))
         });
         recorded.for_each(|(name, _)| {
             compare(name, None, None);

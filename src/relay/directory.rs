@@ -253,8 +253,8 @@ impl Directory {
         nodes.filter(move |node| on_loopback || !node.address.is_loopback())
     }
 
-    /// The live nodes that such requesters see, in the order of the list, from the node on whose
-    /// entry was created by a later registration than `after`.
+    /// The live nodes that such requesters see, in the order of the list: those whose entry is
+    /// newer than the registration `after`.
     pub(super) fn slots_after(
         &self,
         after: u64,

@@ -106,7 +106,7 @@ impl Relay {
         }
     }
 
-    /// The epoch of an entry that this relay has made. Of every entry, its place in the list.
+    /// The place of an entry in the list; also its epoch, if this relay has made the entry.
     pub(super) fn local_epoch(&self, slot: SlotId) -> u64 {
         self.first_epoch + self.directory.first_registration(slot)
     }

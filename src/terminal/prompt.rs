@@ -195,6 +195,8 @@ impl LineSource {
         loop {
             if self.is_terminal {
                 mode::wait_for_foreground();
+                // A command may have been stopped.
+                self.resumes.iter_mut().for_each(Resumes::forget);
                 self.output.eprint(prompt_text(kind));
                 // The system has discarded what was typed before the stop.
                 if self.has_resumed() {

@@ -8,7 +8,6 @@ use crate::client::chat::{Chat, Resend};
 use crate::client::chat_relay::ChatRelayId;
 use crate::close_reason::CloseReason;
 use crate::jobs::{Failure, TaskResult, User, UserEvent};
-use crate::protocol::ErrorCode;
 use crate::role::Context;
 
 impl Chat {
@@ -103,7 +102,7 @@ impl Chat {
         };
         // A relay that had refused the message may have closed for another reason.
         let refusal = match std::mem::replace(&mut self.resend, Resend::NotNeeded) {
-            Resend::At(_, text) => Some(Failure::Error(ErrorCode::SLOW_DOWN, text)),
+            Resend::At(_, code, text) => Some(Failure::Error(code, text)),
             Resend::NotNeeded | Resend::Done => None,
         };
         let failure = refusal.as_ref().unwrap_or(failure);

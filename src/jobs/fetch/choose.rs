@@ -124,7 +124,7 @@ impl Fetch {
     /// only such.
     fn keep_only_hashed(&mut self) -> bool {
         self.candidates
-            .retain(|candidate| candidate.hash.is_some() && candidate.is_announced);
+            .retain(|candidate| candidate.hash.is_some() && !candidate.has_hash_of_others);
         self.candidates.is_empty() && self.nodes > 0
     }
 

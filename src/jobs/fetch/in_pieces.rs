@@ -53,7 +53,7 @@ impl Fetch {
     ) -> Option<JobStep> {
         let holders = self.candidates.iter();
         let is_holder =
-            |candidate: &&Candidate| candidate.is_announced && candidate.hash == Some(hash);
+            |candidate: &&Candidate| !candidate.has_hash_of_others && candidate.hash == Some(hash);
         let holders = holders.filter(is_holder);
         let mut sizes = holders.clone().map(|candidate| candidate.size);
         let is_new = |size: &u64| !self.failed_sizes.contains(size);

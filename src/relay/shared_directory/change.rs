@@ -13,8 +13,8 @@
 //! MESSAGE ip port ip port text         to, from
 //! ```
 //!
-//! A relay of an older version does not write `VIA`: then each relay with a listener at the address
-//! delivers the message.
+//! A relay of an older version does not write `VIA`, and skips it: then each such relay with a
+//! listener at the address delivers the message.
 //!
 //! The word `held` follows the id of a node that other relays already know with this key;
 //! `key_conflicts` says what for. `KEY` comes first, unless `ADD` or `STATE` says the same. A

@@ -31,15 +31,15 @@ impl Relay {
                 // The digest of another content goes, too.
                 own != content && content.is_known()
             }
-            (Request::ShareDigest(hash, ..), Some((id, own))) => {
-                let is_withdrawn = own.hash() == MaybeHash(Some(*hash)) && !has_digest;
-                if is_withdrawn {
-                    merge.missing.insert(id);
-                }
-                is_withdrawn
+            (Request::ShareDigest(hash, ..), Some((_, own))) => {
+                own.hash() == MaybeHash(Some(*hash)) && !has_digest
             }
             _ => true,
         };
+        if let (true, Some((id, _))) = (is_withdrawn, own) {
+            // It is published again, also if the node has changed it meanwhile.
+            merge.missing.insert(id);
+        }
         let subject = merge.subject;
         if is_withdrawn && let Some(shared) = &mut self.shared {
             let change = DirectoryChange::File(Request::Unshare(name.clone()));
