@@ -128,12 +128,16 @@ impl User for RecordingUser {
                 pattern,
                 files,
                 bytes,
+                left_out,
                 similar: [],
                 deeper,
-                ..
             } => {
                 let deeper = deeper.map_or(String::new(), |deeper| format!(", {deeper} matches"));
-                format!("{pattern}: {files} files, {bytes} bytes{deeper}")
+                let hidden = match left_out.hidden {
+                    0 => String::new(),
+                    hidden => format!(", {hidden} hidden"),
+                };
+                format!("{pattern}: {files} files, {bytes} bytes{hidden}{deeper}")
             }
             UserEvent::Expanded {
                 pattern, similar, ..
