@@ -153,3 +153,42 @@ fn a_line_that_is_more_than_the_work_of_a_turn_removes_a_file_in_each_turn() {
     assert!(turns >= FEW, "the line is less than a turn's work");
     assert!(relay.directory(pair.now).contains("FILES 0 0"));
 }
+
+/// Regression: the new content was withdrawn with the old one.
+#[test]
+fn a_file_that_changes_while_the_record_of_its_node_is_compared_is_not_lost() {
+    let node = SocketAddr::from(([10, 0, 0, 1], 9000));
+    let share = |size: u32, digit: u32| {
+        let hash = digit.to_string().repeat(64);
+        format!("REGISTER * 9000\nSHARE {size} {hash} zero\n")
+    };
+    for steps in 0..12 {
+        let mut pair = Pair::new();
+        pair.share_files("SHARE 1 -");
+        pair.relays[0].ask(node, &share(1, 1));
+        pair.settle();
+        pair.relays[0].cut();
+        pair.relays[0].ask(node, &share(2, 2));
+        pair.connect(0);
+        for _ in 0..steps {
+            let relay = &mut pair.relays[0];
+            if relay.has_work() {
+                relay.turn(pair.now);
+            } else {
+                relay.read(&mut pair.engine, pair.now);
+            }
+        }
+        pair.relays[0].ask(node, &share(3, 3));
+        pair.settle();
+        let mut fresh = RelaySite::new(99, pair.now);
+        fresh.connect(InstanceId(99), &pair.engine);
+        while fresh.read(&mut pair.engine, pair.now) {
+            fresh.run(pair.now);
+        }
+        let holder = format!("10.0.0.1 9000 3 {}", "3".repeat(64));
+        for relay in pair.relays.iter_mut().chain([&mut fresh]) {
+            let found = relay.ask(node, "FIND zero\n");
+            assert!(found.contains(&holder), "after {steps} steps: {found}");
+        }
+    }
+}
