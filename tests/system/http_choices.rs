@@ -80,7 +80,7 @@ fn the_page_of_several_contents_says_where_each_is_and_how_to_fetch_it() {
 #[test]
 fn a_page_shows_a_bounded_number_of_contents() {
     let relay = relay(&[]);
-    for number in 0..60_u16 {
+    for number in 1..=60_u16 {
         announce(
             &relay,
             41_000 + number,
