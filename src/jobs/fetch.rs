@@ -194,8 +194,9 @@ impl Fetch {
                 self.choose_candidates(context, &holders, now)
             }
             (Query::Files(_), _) => self.report_missing(context),
-            // Without the relay's help the nodes are tried in the order of the list.
-            (Query::Holders(_), _) => self.choose_candidates(context, &[], now),
+            (Query::Holders(_), Err(failure)) if self.needs_no_holders(context, &failure) => {
+                self.choose_candidates(context, &[], now)
+            }
             (_, Ok(RelayAnswer::Nodes(nodes))) => {
                 if !self.wait.has_started() || !context.nodes.is_list_of(&nodes) {
                     context.set_nodes(nodes);
@@ -223,11 +224,11 @@ impl Fetch {
     /// The nodes are known: queries the relay for those that have the file, and for the
     /// hashes that they have announced, unless its list of files says so.
     pub(super) fn find_holders(&mut self, context: &mut JobContext, now: Instant) -> JobStep {
-        if let Some(content) = self.listed.take()
+        if let Some(content) = self.listed
             && self.wanted.is_none()
             && content.is_at_all(&context.nodes)
         {
-            self.is_from_list = true;
+            (self.is_from_list, self.listed) = (true, None);
             return self.fetch_listed(context, content, now);
         }
         if context.nodes.is_empty() && self.wanted.is_none() {

@@ -33,6 +33,8 @@ pub(super) struct JobContext {
     pub(super) nodes: ListedNodes,
     /// There is no relay: the addresses in `nodes` are those of the nodes that are asked.
     pub(super) is_direct: bool,
+    /// All relays and nodes that are queried are on this machine.
+    pub(super) is_on_loopback: bool,
     /// Queries go to more than one relay or node.
     pub(super) has_several_sources: bool,
     /// Which connections to nodes are encrypted.

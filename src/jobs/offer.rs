@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use crate::jobs::wanted_file::ListedContent;
 use crate::protocol::{ContentHash, HashPrefix, HolderItem, NodeAddress, address_group};
 
 /// One of the contents that nodes have under a name.
@@ -17,6 +18,18 @@ pub struct Offer {
     pub nodes: usize,
     /// At how many addresses they are.
     pub addresses: usize,
+}
+
+/// The holders are not known.
+impl From<ListedContent> for Offer {
+    fn from(content: ListedContent) -> Self {
+        Self {
+            hash: content.hash,
+            size: content.size,
+            nodes: 0,
+            addresses: 0,
+        }
+    }
 }
 
 /// Which of several contents is fetched.

@@ -125,6 +125,12 @@ impl PeerSources {
         !self.0.is_empty() && self.0.iter().all(|listed| listed.source.is_node)
     }
 
+    /// Whether all of them are on this machine.
+    pub(super) fn are_on_loopback(&self) -> bool {
+        let mut addresses = self.0.iter().flat_map(|listed| &listed.source.addresses);
+        addresses.all(|address| address.ip().is_loopback())
+    }
+
     /// Whether one of them does not answer, or is not asked: the others do not know all files.
     pub(super) fn are_incomplete(&self) -> bool {
         let is_missing = |listed: &ListedSource| {

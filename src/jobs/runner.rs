@@ -72,6 +72,7 @@ impl JobRunner {
                 similar_searches: MAX_SEARCHES,
                 nodes: ListedNodes::from(sources.nodes()),
                 is_direct,
+                is_on_loopback: sources.are_on_loopback(),
                 has_several_sources: sources.are_several(),
                 node_tls: NodeTls::default(),
                 is_encrypted: false,

@@ -174,7 +174,11 @@ fn json_failures() {
     let output = output.expect_code(4);
     let incomplete =
         json!({"name": "x", "error": "incomplete", "shown": 1_500_000, "size": 2_000_000});
-    assert_eq!(json_lines(&output.stderr), [incomplete]);
+    let note = "x: the relay has not said which nodes have it: protocol error; asking all nodes";
+    assert_eq!(
+        json_lines(&output.stderr),
+        [json!({ "note": note }), incomplete]
+    );
     assert_eq!(output.stdout.len(), 1_500_000);
     let (_socket, dead) = closed_port();
     let output = run(client_command(dead, &["nodes", "--json"]), b"").expect_code(3);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::jobs::candidate::{candidates, candidates_for_listed};
 use crate::jobs::choice::Choice;
 use crate::jobs::content_search::ContentSearch;
+use crate::jobs::failure::Failure;
 use crate::jobs::fetch::Fetch;
 use crate::jobs::job_context::JobContext;
 use crate::jobs::job_step::{JobResult, JobStep};
@@ -13,9 +14,39 @@ use crate::jobs::stored_check::StoredCheck;
 use crate::jobs::task_result::TaskResult;
 use crate::jobs::user_event::UserEvent;
 use crate::jobs::wanted_file::ListedContent;
-use crate::protocol::HolderItem;
+use crate::protocol::{ErrorCode, HolderItem};
 
 impl Fetch {
+    /// The relay has not said which nodes have the file, and in which content. Returns whether
+    /// the nodes are tried all the same, in the order of the list: a relay that is typed by hand
+    /// may know `LIST` only. On the way to another machine, somebody may have cut the connection,
+    /// so that the content is not checked.
+    pub(super) fn needs_no_holders(&self, context: &mut JobContext, failure: &Failure<'_>) -> bool {
+        let is_unknown = matches!(failure, Failure::Error(ErrorCode::UNKNOWN_VERB, _));
+        if context.is_direct || is_unknown {
+            return true;
+        }
+        let is_refusal = matches!(failure, Failure::Error(..)) || failure.is_refusal();
+        let needs_hash =
+            self.wanted.is_some() || context.limits.require_hash || context.user.repairs_file();
+        if is_refusal || needs_hash || !context.is_on_loopback {
+            return false;
+        }
+        let name = &self.name;
+        context.user.on_event(UserEvent::Note(&format!(
+            "{name}: the relay has not said which nodes have it: {failure}; asking all nodes"
+        )));
+        true
+    }
+
+    /// The contents whose hashes are known. Without holders, it is the one of the relay's list.
+    fn offers(&self, context: &JobContext, holders: &[HolderItem]) -> Vec<Offer> {
+        match self.listed {
+            Some(content) if holders.is_empty() => vec![content.into()],
+            _ => offers(holders, &context.nodes),
+        }
+    }
+
     /// Chooses the content and the nodes to try.
     pub(super) fn choose_candidates(
         &mut self,
@@ -23,7 +54,7 @@ impl Fetch {
         holders: &[HolderItem],
         now: Instant,
     ) -> JobStep {
-        let mut offers = offers(holders, &context.nodes);
+        let mut offers = self.offers(context, holders);
         let wanted = self.wanted;
         let is_wanted = |offer: &&Offer| wanted.is_some_and(|digits| digits.matches(offer.hash));
         let matching: Vec<Offer> = offers.iter().filter(is_wanted).copied().collect();
