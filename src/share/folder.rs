@@ -15,9 +15,10 @@ use crate::escaped::Escaped;
 use crate::logging::OPERATOR;
 use crate::node::{FileContent, FileRevision, ListedFile, Share, Unavailable};
 use crate::protocol::{FileItem, FileName, FileStat, MaybeHash, PieceList, Sha256Digest};
-use crate::quantity::{bytes, integer, seconds};
 use crate::share::catalog::{Catalog, CatalogEntry};
 use crate::share::content_reader::{ContentReader, unavailable};
+use crate::share::file_identity::FileIdentity;
+use crate::share::folder_settings::FolderSettings;
 use crate::share::hash_worker::HashWorker;
 use crate::share::root::Root;
 use crate::share::roots::{Roots, add_error};
@@ -26,31 +27,6 @@ use crate::share::shared_file::SharedFile;
 use crate::share::walk::{OutOfResources, Walk, WalkResult};
 use crate::share::watch::{FolderWatch, WrittenFiles};
 use crate::share::worker_messages::{HashRequest, ScanResult, ShareUpdate};
-
-/// What a folder shares, and the memory for it.
-#[derive(Clone, Copy, Debug, clap::Args)]
-pub struct FolderSettings {
-    /// Also share files and folders whose names start with a dot
-    #[arg(long)]
-    pub hidden: bool,
-    /// Maximum number of files to share
-    #[arg(long, value_name = "N", default_value = "1000000", value_parser = integer::<usize>(1..))]
-    pub max_files: usize,
-    /// Memory for the content of small files; 0 disables this cache
-    #[arg(long = "max-kept", value_name = "BYTES", default_value = "16777216",
-          value_parser = bytes::<usize>(0..))]
-    pub max_cached: usize,
-    /// Longer files get no hash
-    #[arg(long, value_name = "BYTES", default_value = "1099511627776",
-          value_parser = bytes::<u64>(0..))]
-    pub max_hashed: u64,
-    /// Also compute SHA-256, for DIGEST and HTTP, beside BLAKE3
-    #[arg(long)]
-    pub sha256: bool,
-    /// Longest time between two scans of the share: the system does not report every change
-    #[arg(long = "rescan", value_name = "SECONDS", default_value = "50", value_parser = seconds)]
-    pub rescan_interval: Duration,
-}
 
 /// A folder with its sub-folders, and what was added to it.
 pub struct Folder {
@@ -196,9 +172,23 @@ impl Folder {
     }
 
     /// The entry of an open file, if the file has not changed since it was listed.
-    fn entry_of(&self, name: &FileName<'_>, file: &SharedFile) -> Option<&CatalogEntry> {
-        let entry = self.catalog.find(name.as_str())?;
-        (file.identity() == Some(entry.identity)).then_some(entry)
+    fn entry_of(&mut self, name: &FileName<'_>, file: &SharedFile) -> Option<&CatalogEntry> {
+        self.listed_entry(name, file.identity()?)
+    }
+
+    /// The entry of a file with this identity. If another one is listed, it is scanned again:
+    /// the system has reported no change if it was linked, or changed, under a path elsewhere.
+    fn listed_entry(
+        &mut self,
+        name: &FileName<'_>,
+        identity: FileIdentity,
+    ) -> Option<&CatalogEntry> {
+        if self.catalog.find(name.as_str())?.identity != identity {
+            self.watch.mark_changed();
+            self.refresh();
+            return None;
+        }
+        self.catalog.find(name.as_str())
     }
 
     /// Replaces the roots, and the list below `name` with the files of a walk.
@@ -275,11 +265,13 @@ impl Share for Folder {
             status => status?,
         };
         let identity = status.identity;
-        let entry = self.catalog.find(name.as_str());
-        let entry = entry.filter(|entry| entry.identity == identity);
+        let hash = match self.listed_entry(name, identity) {
+            Some(entry) => entry.hash,
+            None => MaybeHash(None),
+        };
         Ok(FileStat {
             size: identity.size,
-            hash: entry.map_or(MaybeHash(None), |entry| entry.hash),
+            hash,
             mtime: identity.mtime,
             is_executable: status.is_executable,
             parts: None,

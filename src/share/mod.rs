@@ -22,6 +22,7 @@ mod content_reader;
 mod file_hasher;
 mod file_identity;
 mod folder;
+mod folder_settings;
 mod hash_cache;
 mod hash_cache_file;
 mod hash_queue;
@@ -37,7 +38,8 @@ mod walked_devices;
 mod watch;
 mod worker_messages;
 
-pub use folder::{Folder, FolderSettings};
+pub use folder::Folder;
+pub use folder_settings::FolderSettings;
 pub use hash_cache_file::open_or_create as open_hash_cache;
 pub use hash_worker::HashWorker;
 pub use scan_worker::ScanWorker;

@@ -212,6 +212,19 @@ fn a_file_that_grows_all_the_time_is_not_read_all_the_time() {
 }
 
 /// A store by a mapped page (mmap(2)) need not change the identity of a file.
+/// The system reports nothing about such a file.
+#[test]
+fn the_hash_of_a_file_that_gets_a_link_elsewhere_is_known_again_soon() {
+    let relay = relay(&[]);
+    let share = folder(&[("file", b"content")]);
+    let elsewhere = folder(&[]);
+    let node = node(&relay, share.path(), &["--no-hash-cache", "--rescan=3600"]);
+    let is_known = || stat(&node, "file") != "-";
+    eventually("the hash is known", is_known);
+    fs::hard_link(share.path().join("file"), elsewhere.path().join("link")).expect("linked");
+    eventually("the hash is known again", is_known);
+}
+
 #[test]
 fn a_hash_is_computed_again_when_a_writer_closes() {
     let (share, home) = (folder(&[("a", b"content")]), folder(&[]));
