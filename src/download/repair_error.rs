@@ -40,8 +40,9 @@ impl RepairError {
                 format!("{path} is missing; to fetch it: {command}")
             }
             Self::OtherLength { name, length, size } => format!(
-                "{path} has {length} bytes, and the content has {size}; it was not changed; \
+                "{path} has {}, and the content has {size}; it was not changed; \
                  to replace it: {}",
+                Counted(*length, "byte"),
                 commands.replace(name, file)
             ),
             Self::TooLong { length, size } => format!(
@@ -66,6 +67,23 @@ impl RepairError {
                  to replace it: {}",
                 commands.replace(name, file)
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_another_file_agrees_with_its_noun() {
+        for (length, bytes) in [(0, "0 bytes"), (1, "1 byte"), (2, "2 bytes")] {
+            let name = FileName::parse("a").expect("a name");
+            let size = 4;
+            let error = RepairError::OtherLength { name, length, size };
+            let text = error.text("a", Path::new("a"), &AdvisedCommands::default());
+            let start = format!("a has {bytes}, and the content has 4; ");
+            assert!(text.starts_with(&start), "{text}");
         }
     }
 }
