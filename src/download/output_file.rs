@@ -134,11 +134,17 @@ impl OutputFile {
             // It was compared before.
             return Err(RepairError::Different(name.clone().into_owned()).into());
         }
-        let file = match open(OFlags::RDWR) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(OFlags::RDONLY),
-            file => file,
+        // Only a damaged file is written.
+        let (file, write_error) = match open(OFlags::RDWR) {
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(reason @ (Errno::ACCESS | Errno::PERM)) => {
+                    (open(OFlags::RDONLY)?, Some(reason))
+                }
+                _ => return Err(error.into()),
+            },
+            Ok(file) => (file, None),
         };
-        let (file, unchecked) = RepairFile::new(file?, name, content)?;
+        let (file, unchecked) = RepairFile::new(file, write_error, name, content)?;
         let path = path.to_owned();
         let output = OpenOutput::Repair(file);
         let pieces = PieceSet::default();

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use crate::download::piece_check::PieceCheck;
 use crate::download::repair_error::RepairError;
 use crate::download::save_error::SaveError;
@@ -20,6 +22,8 @@ const MAX_PIECE_SIZE: u64 = 64 * 1024 * 1024;
 /// A file that is being repaired.
 pub(super) struct RepairFile {
     file: Arc<File>,
+    /// Why the file is open for reading only, if it is.
+    write_error: Option<Errno>,
     /// The name of the content.
     name: FileName<'static>,
     layout: PieceLayout,
@@ -42,6 +46,7 @@ impl RepairFile {
     /// those of a shorter file that are missing are wrong.
     pub(super) fn new(
         file: File,
+        write_error: Option<Errno>,
         name: &FileName<'_>,
         content: &ContentInfo,
     ) -> Result<(Self, PieceSet), SaveError> {
@@ -55,6 +60,7 @@ impl RepairFile {
         let all: PieceSet = (0..layout.count() as u32).collect();
         let repair = Self {
             file: Arc::new(file),
+            write_error,
             name: name.clone().into_owned(),
             layout,
             pieces: PieceSet::default(),
@@ -108,7 +114,10 @@ impl RepairFile {
                 Err(RepairError::Different(self.name.clone()).into())
             }
             Some(_) if !self.is_right_piece(offset, bytes) => Err(RepairError::WrongPiece.into()),
-            Some(_) => self.check_end(),
+            Some(_) => match self.write_error {
+                Some(error) => Err(error.into()),
+                None => self.check_end(),
+            },
         };
         self.is_refused |= checked.is_err();
         checked?;
@@ -197,7 +206,7 @@ mod tests {
         let damaged = [&bytes[..PIECE], &vec![8; PIECE]].concat();
         file.write_all_at(&damaged, 0).expect("written");
         let (mut repair, all) =
-            RepairFile::new(file, &name(), &content(layout.size())).expect("opened");
+            RepairFile::new(file, None, &name(), &content(layout.size())).expect("opened");
         repair.start_check(&all, &values).expect("started");
         repair.record_piece(0);
         let start = PIECE as u64;
@@ -228,7 +237,7 @@ mod tests {
         file.as_file().set_len(content.size).expect("a length");
         let write_only = File::options().write(true).open(file.path());
         let (mut repair, all) =
-            RepairFile::new(write_only.expect("a file"), &name(), &content).expect("opened");
+            RepairFile::new(write_only.expect("a file"), None, &name(), &content).expect("opened");
         let values = [PieceValue([0; 32]); 2];
         repair.start_check(&all, &values).expect("started");
         let error = loop {
@@ -248,7 +257,7 @@ mod tests {
         for (size, is_refused) in [(size, false), (size + 1, true)] {
             let file = tempfile::tempfile().expect("a file");
             file.set_len(size).expect("a sparse file");
-            let opened = RepairFile::new(file, &name(), &content(size));
+            let opened = RepairFile::new(file, None, &name(), &content(size));
             let refused = matches!(opened, Err(SaveError::Repair(RepairError::TooLarge(_))));
             assert_eq!(refused, is_refused, "{size}");
         }

@@ -1,11 +1,13 @@
 //! `verify`: files on disk are compared with the network, and only wrong pieces are
 //! replaced.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use rustix::process::geteuid;
 use tempfile::TempDir;
 
 use crate::hashes::{hash, node};
@@ -69,6 +71,14 @@ impl VerifyFixture {
     fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.home.path().join(name)).expect("a file")
     }
+}
+
+/// Permissions do not bind root.
+fn as_user(mut command: Command) -> Command {
+    if geteuid().is_root() {
+        command.uid(65_534).gid(65_534);
+    }
+    command
 }
 
 #[test]
@@ -205,6 +215,31 @@ fn a_file_that_may_be_another_one_is_not_changed() {
         let short = &hash(content)[..8];
         let line = format!("large is the content {short} (1 node): up to date\n");
         assert!(output.stderr.contains(&line), "{}", output.stderr);
+    }
+}
+
+/// Regression: the descriptor was said to be bad, and the command to be worth another try.
+#[test]
+fn a_damaged_file_without_permission_to_write_says_so() {
+    let fixture = VerifyFixture::with_hashes();
+    let home = fixture.home.path();
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("its owner may");
+    };
+    mode(home, 0o755);
+    let mut damaged = fixture.content.clone();
+    damaged[9] ^= 1;
+    for (content, code) in [(&fixture.content, 0), (&damaged, 6)] {
+        mode(&home.join("large"), 0o644);
+        fixture.write("large", content);
+        mode(&home.join("large"), 0o444);
+        let mut command = client_command(fixture.relay.address(), &["verify", "large"]);
+        command.current_dir(home);
+        let output = run(as_user(command), b"").expect_code(code);
+        let why = "cannot write large: Permission denied\n";
+        assert_eq!(output.stderr.contains(why), code == 6, "{}", output.stderr);
+        assert!(!output.stderr.contains("is kept"), "{}", output.stderr);
+        assert!(fixture.read("large") == *content);
     }
 }
 
