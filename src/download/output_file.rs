@@ -137,7 +137,8 @@ impl OutputFile {
         // Only a damaged file is written.
         let (file, write_error) = match open(OFlags::RDWR) {
             Err(error) => match Errno::from_io_error(&error) {
-                Some(reason @ (Errno::ACCESS | Errno::PERM)) => {
+                // Of the last, a program that is running.
+                Some(reason @ (Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::TXTBSY)) => {
                     (open(OFlags::RDONLY)?, Some(reason))
                 }
                 _ => return Err(error.into()),

@@ -14,7 +14,8 @@ use crate::hashes::{hash, node};
 use crate::support::piece_node::{Fault, PieceNode};
 use crate::support::relay_index::{holders, wait_for_hash};
 use crate::support::{
-    ProgramOutput, Server, client, client_command, eventually, folder, noise, relay, run,
+    FileSystem, ProgramOutput, Server, client, client_command, eventually, folder, noise, relay,
+    run,
 };
 
 const PIECE: usize = 1024 * 1024;
@@ -238,6 +239,29 @@ fn a_damaged_file_without_permission_to_write_says_so() {
         let output = run(as_user(command), b"").expect_code(code);
         let why = "cannot write large: Permission denied\n";
         assert_eq!(output.stderr.contains(why), code == 6, "{}", output.stderr);
+        assert!(!output.stderr.contains("is kept"), "{}", output.stderr);
+        assert!(fixture.read("large") == *content);
+    }
+}
+
+/// Regression: a right file could not be verified there.
+#[test]
+fn a_file_on_a_read_only_file_system_is_compared() {
+    let fixture = VerifyFixture::with_hashes();
+    let home = fixture.home.path();
+    let source = home.to_str().expect("text");
+    let Some(disk) = FileSystem::mount(&["-o", "bind,ro", source]) else {
+        return;
+    };
+    let file = disk.root().join("large");
+    let file = file.to_str().expect("text");
+    let mut damaged = fixture.content.clone();
+    damaged[9] ^= 1;
+    for (content, code) in [(&fixture.content, 0), (&damaged, 6)] {
+        fixture.write("large", content);
+        let output = fixture.verify(&[file, "large"]).expect_code(code);
+        let why = format!("cannot write {file}: Read-only file system\n");
+        assert_eq!(output.stderr.contains(&why), code == 6, "{}", output.stderr);
         assert!(!output.stderr.contains("is kept"), "{}", output.stderr);
         assert!(fixture.read("large") == *content);
     }
