@@ -9,7 +9,7 @@ use crate::download::Target;
 use crate::download::parent_folder::ParentFolders;
 use crate::download::part_state::last_change;
 use crate::download::repair_error::RepairError;
-use crate::download::repair_file::check_length;
+use crate::download::repair_file::{check_length, check_regular};
 use crate::download::save_error::SaveError;
 use crate::jobs::{ContentInfo, StoredContent};
 use crate::protocol::{ContentHash, FileName, PieceLayout};
@@ -47,6 +47,7 @@ impl ExistingFile {
             _ => error.into(),
         })?;
         if target.repairs() {
+            check_regular(&file)?;
             // The pieces of a large file are compared later.
             if content.size > PieceLayout::MIN_PIECE_SIZE {
                 return Ok(None);

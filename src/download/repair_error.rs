@@ -11,6 +11,8 @@ use crate::protocol::FileName;
 pub(super) enum RepairError {
     /// There is no file for the content of this name.
     Missing(FileName<'static>),
+    /// There is something else than a regular file.
+    OtherType { is_folder: bool },
     /// The content of this name has only one piece, and another length than the file, in
     /// bytes.
     OtherLength {
@@ -39,6 +41,10 @@ impl RepairError {
                 let command = commands.fetch(name, file);
                 format!("{path} is missing; to fetch it: {command}")
             }
+            Self::OtherType { is_folder: true } => {
+                format!("{path} is a folder, and the content is that of a file")
+            }
+            Self::OtherType { is_folder: false } => format!("{path} is not a regular file"),
             Self::OtherLength { name, length, size } => format!(
                 "{path} has {}, and the content has {size}; it was not changed; \
                  to replace it: {}",

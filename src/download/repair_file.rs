@@ -50,9 +50,7 @@ impl RepairFile {
         name: &FileName<'_>,
         content: &ContentInfo,
     ) -> Result<(Self, PieceSet), SaveError> {
-        if !file.metadata()?.is_file() {
-            return Err(RepairError::Different(name.clone().into_owned()).into());
-        }
+        check_regular(&file)?;
         let layout = PieceLayout::new(content.size);
         if layout.piece_size() > MAX_PIECE_SIZE {
             return Err(RepairError::TooLarge(name.clone().into_owned()).into());
@@ -159,13 +157,23 @@ impl RepairFile {
     }
 }
 
+/// A folder or a FIFO has no content to compare. Returns the length of a file.
+pub(super) fn check_regular(file: &File) -> Result<u64, SaveError> {
+    let metadata = file.metadata()?;
+    let is_folder = metadata.is_dir();
+    match metadata.is_file() {
+        true => Ok(metadata.len()),
+        false => Err(RepairError::OtherType { is_folder }.into()),
+    }
+}
+
 /// A file of one piece that has another length is another file.
 pub(super) fn check_length(
     file: &File,
     name: &FileName<'_>,
     content: &ContentInfo,
 ) -> Result<(), SaveError> {
-    let (length, size) = (file.metadata()?.len(), content.size);
+    let (length, size) = (check_regular(file)?, content.size);
     match length == size {
         true => Ok(()),
         false => Err(RepairError::OtherLength {

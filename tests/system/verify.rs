@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
@@ -264,6 +265,25 @@ fn a_file_on_a_read_only_file_system_is_compared() {
         assert_eq!(output.stderr.contains(&why), code == 6, "{}", output.stderr);
         assert!(!output.stderr.contains("is kept"), "{}", output.stderr);
         assert!(fixture.read("large") == *content);
+    }
+}
+
+/// Regression: the folder was said to have another length, and --force to replace it.
+#[test]
+fn a_folder_with_the_name_of_a_file_is_named() {
+    let fixture = VerifyFixture::with_hashes();
+    for (name, glob) in [("small", "smal*"), ("large", "larg*")] {
+        let path = fixture.home.path().join(name);
+        fs::remove_file(&path).expect("removed");
+        fs::create_dir(&path).expect("a folder");
+        let output = fixture.verify(&["-d", ".", glob]).expect_code(6);
+        let why = format!("./{name} is a folder, and the content is that of a file\n");
+        assert!(output.stderr.contains(&why), "{}", output.stderr);
+        fs::remove_dir(&path).expect("removed");
+        mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).expect("a FIFO");
+        let output = fixture.verify(&["-d", ".", name]).expect_code(6);
+        let why = format!("./{name} is not a regular file\n");
+        assert!(output.stderr.contains(&why), "{}", output.stderr);
     }
 }
 
