@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use log::LevelFilter;
 
 use crate::cli::{StartupError, is_interactive, values};
-use crate::download::{Destination, SaveOptions, Target};
+use crate::download::{Destination, SaveOptions, Target, path_type};
 use crate::jobs::{PromptKind, TerminalEvent, quoted};
 use crate::limits::JobLimits;
 use crate::protocol::NameError;
@@ -63,13 +63,18 @@ impl ConsoleArgs {
 
     /// Checks the folders of `--save-dir`, also if the node fetches no files this time.
     pub(super) fn check_folders(&self) -> Result<(), StartupError> {
-        match self.save_dir.iter().find(|folder| !folder.is_dir()) {
-            Some(missing) => Err(StartupError::usage(format!(
-                "--save-dir: there is no folder {}",
-                missing.display()
-            ))),
-            None => Ok(()),
+        for folder in &self.save_dir {
+            let file_type = path_type(folder);
+            let file_type =
+                file_type.map_err(|text| StartupError::usage(format!("--save-dir: {text}")))?;
+            if !file_type.is_some_and(|file| file.is_dir()) {
+                return Err(StartupError::usage(format!(
+                    "--save-dir: there is no folder {}",
+                    folder.display()
+                )));
+            }
         }
+        Ok(())
     }
 
     /// The folders into which a node with a sandbox saves what it fetches.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::cli::{Exit, StartupError, is_interactive, values};
 use crate::client::Task;
-use crate::download::{Destination, SaveOptions, Target};
+use crate::download::{Destination, SaveOptions, Target, path_exists};
 use crate::escaped::Escaped;
 use crate::jobs::FilePattern;
 use crate::protocol::HashPrefix;
@@ -125,7 +125,8 @@ impl GetArgs {
     /// Creates a missing folder if the user wants it.
     fn ensure_folder(&self, folder: &Path, output: &TerminalOutput) -> Result<(), StartupError> {
         let name = Escaped(folder.as_os_str().as_encoded_bytes());
-        if folder.symlink_metadata().is_ok() {
+        let exists = path_exists(folder);
+        if exists.map_err(|text| StartupError::new(Exit::StoreError, text))? {
             return Ok(());
         }
         let confirms = || is_interactive() && confirm(output, &format!("create {name}?"));

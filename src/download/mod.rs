@@ -39,6 +39,7 @@ mod verify_target;
 pub use destination::Destination;
 pub use file_writer::{FileWriter, FileWriterThread};
 pub use output_file::SaveOptions;
+pub(crate) use path::{path_exists, path_type};
 pub use printer::Printer;
 pub(crate) use printer::stdout_error;
 pub use shell_command::AdvisedCommands;

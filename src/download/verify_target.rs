@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use crate::download::path::escaped;
+use crate::download::path::{escaped, path_type};
 use crate::download::shell_command::{AdvisedCommands, path_word};
 use crate::download::target::Target;
 use crate::jobs::{FilePattern, VerifyCommand};
@@ -11,7 +11,7 @@ use crate::protocol::FileName;
 /// Why there is nothing to check.
 #[derive(Debug)]
 pub enum VerifyTargetError {
-    /// The file or the folder is not on this computer.
+    /// The file or the folder is not on this computer, or cannot be reached.
     Missing(String),
     /// The command does not say which file of the network it is.
     Usage(String),
@@ -36,18 +36,22 @@ pub fn verify_target(
     commands: AdvisedCommands,
 ) -> Result<(FilePattern, Target), VerifyTargetError> {
     let (file, commands) = (&command.file, Box::new(commands));
+    let file_type = match &command.dir {
+        Some(_) => None,
+        None => path_type(file).map_err(VerifyTargetError::Missing)?,
+    };
     let (pattern, target) = match &command.dir {
         Some(folder) => (
             pattern_below(folder, file)?,
             Target::RepairBelow(folder.clone(), commands),
         ),
-        None if file.is_dir() => {
+        None if file_type.is_some_and(|file| file.is_dir()) => {
             let pattern = folder_pattern(file).filter(|_| command.name.is_none());
             let pattern =
                 pattern.ok_or_else(|| VerifyTargetError::Usage(how_to_verify(file, &commands)))?;
             (pattern, Target::RepairBelow(".".into(), commands))
         }
-        None if !file.is_file() => {
+        None if !file_type.is_some_and(|file| file.is_file()) => {
             let (path, command) = (escaped(file), commands.command("verify", "FILE NAME"));
             let text = format!("{path} is no file on this computer; {command} checks one");
             return Err(VerifyTargetError::Missing(text));
@@ -72,7 +76,8 @@ pub fn verify_target(
 
 /// The word for files that were saved below a folder. A folder need not end with a slash.
 fn pattern_below(folder: &Path, word: &Path) -> Result<FilePattern, VerifyTargetError> {
-    if !folder.is_dir() {
+    let file_type = path_type(folder).map_err(VerifyTargetError::Missing)?;
+    if !file_type.is_some_and(|file| file.is_dir()) {
         let text = format!("there is no folder {}", escaped(folder));
         return Err(VerifyTargetError::Missing(text));
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::download::{Destination, SaveOptions, Target};
+use crate::download::{Destination, SaveOptions, Target, path_exists};
 use crate::escaped::Escaped;
 use crate::jobs::{OutputSpec, StoreError, StoreErrorKind};
 use crate::system_error::Reason;
@@ -20,16 +20,13 @@ pub(super) fn destination(
             "{path} is outside of the folders that this node may write to; \
              start the node with --save-dir DIR to add one"
         );
-        return Err(StoreError {
-            reason,
-            kind: StoreErrorKind::Other,
-        });
+        return Err(other_error(reason));
     }
     let target = match output.is_folder {
         true => Target::Folder(output.path.clone()),
         false => Target::File(output.path.clone()),
     };
-    if output.is_folder && output.path.symlink_metadata().is_err() {
+    if output.is_folder && !path_exists(&output.path).map_err(other_error)? {
         create_folder(output)?;
     }
     let options = SaveOptions {
@@ -60,8 +57,12 @@ fn create_folder(output: &OutputSpec) -> Result<(), StoreError> {
         },
         false => format!("there is no folder {name}; --mkdir creates it"),
     };
-    Err(StoreError {
+    Err(other_error(reason))
+}
+
+fn other_error(reason: String) -> StoreError {
+    StoreError {
         reason,
         kind: StoreErrorKind::Other,
-    })
+    }
 }

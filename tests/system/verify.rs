@@ -574,6 +574,41 @@ fn verify_at_the_prompt_is_that_of_the_command_line() {
     }
 }
 
+/// Regression: such a folder or file was said to be missing.
+#[test]
+fn a_folder_that_cannot_be_searched_is_not_missing() {
+    let fixture = VerifyFixture::with_hashes();
+    let home = fixture.home.path();
+    fs::create_dir_all(home.join("private/in")).expect("folders");
+    fs::copy(home.join("small"), home.join("private/in/small")).expect("a copy");
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("its owner may");
+    };
+    mode(home, 0o755);
+    let is_root = geteuid().is_root();
+    mode(&home.join("private"), if is_root { 0o700 } else { 0 });
+    for (args, path) in [
+        (&["get", "-d", "private/in", "small"][..], "private/in"),
+        (
+            &["get", "-d", "private/in", "--mkdir", "small"],
+            "private/in",
+        ),
+        (&["verify", "private/in/small"], "private/in/small"),
+        (&["verify", "-d", "private/in", "small"], "private/in"),
+    ] {
+        let client = |args: &[&str], input: &str| {
+            let mut command = as_user(client_command(fixture.relay.address(), args));
+            command.current_dir(home);
+            run(command, input.as_bytes()).expect_code(6)
+        };
+        for output in [client(args, ""), client(&[], &args.join(" "))] {
+            let why = format!("cannot open {path}: Permission denied\n");
+            assert!(output.stderr.contains(&why), "{args:?}: {}", output.stderr);
+        }
+    }
+    mode(&home.join("private"), 0o700);
+}
+
 /// A job that checks a file from time to time must not be told that its command is wrong.
 #[test]
 fn a_file_that_is_missing_on_disk_has_the_exit_code_of_the_disk() {
