@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     Server, Terminal, ask, client, client_command, eventually, folder, node_command, relay, run,
+    set_state,
 };
 
 const HELLO: &[u8] = b"Hello, Peerline!\n";
@@ -34,6 +35,7 @@ pub fn node(relay: &Server, share: &Path, args: &[&str]) -> Server {
         .arg("--share")
         .arg(share)
         .args(args);
+    set_state(&mut command, args);
     Server::start(command)
 }
 
