@@ -52,8 +52,8 @@ pub const TLS_STATE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/state-of-a-gr
 
 /// Uses [`TLS_STATE`] for a command that connects over TLS because of these arguments.
 pub fn set_state(command: &mut Command, args: &[&str]) {
-    let means_tls =
-        |arg: &&str| ["--secret-file", "--relay-id", "--tls=required", "required"].contains(arg);
+    let words = ["--secret-file", "--relay-id", "--tls=required", "required"];
+    let means_tls = |arg: &&str| words.iter().any(|word| arg.starts_with(word));
     if args.iter().any(means_tls) {
         command.env("XDG_STATE_HOME", TLS_STATE);
     }
