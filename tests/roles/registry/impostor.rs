@@ -7,8 +7,8 @@ use peerline::relay::shared_directory::InstanceId;
 use peerline::tls::KeyId;
 
 use super::engine::Engine;
-use super::settle;
 use super::site::RelaySite;
+use super::{connected_relays, settle};
 
 /// The address of the node, and of the connection that pretends to be it.
 const NODE: ([u8; 4], u16) = ([192, 0, 2, 1], 9000);
@@ -18,11 +18,7 @@ fn node_with_a_key_comes(lines: &str, is_second_cut: bool) {
     let node = SocketAddr::from(NODE);
     let mut now = Instant::now();
     let mut engine = Engine::default();
-    let mut relays = [RelaySite::new(1, now), RelaySite::new(2, now)];
-    for (number, relay) in relays.iter_mut().enumerate() {
-        relay.connect(InstanceId(number as u64 + 1), &engine);
-    }
-    settle(&mut relays, &mut engine, &mut now);
+    let mut relays = connected_relays::<2>(&mut engine, &mut now);
     let (impostor, answers) = relays[1].open(node, None, lines);
     assert!(answers.contains("OK 192.0.2.1 9000"), "{answers}");
     settle(&mut relays, &mut engine, &mut now);
@@ -71,11 +67,7 @@ fn stranger_listens(is_first: bool) {
     let sender = SocketAddr::from(([192, 0, 2, 7], 1));
     let mut now = Instant::now();
     let mut engine = Engine::default();
-    let mut relays = [RelaySite::new(1, now), RelaySite::new(2, now)];
-    for (number, relay) in relays.iter_mut().enumerate() {
-        relay.connect(InstanceId(number as u64 + 1), &engine);
-    }
-    settle(&mut relays, &mut engine, &mut now);
+    let mut relays = connected_relays::<2>(&mut engine, &mut now);
     let node_listens = |relays: &mut [RelaySite; 2]| {
         let from = SocketAddr::from(([192, 0, 2, 1], 40_000));
         let (listener, answers) = relays[0].open(from, None, "REGISTER * 9000\nLISTEN\n");

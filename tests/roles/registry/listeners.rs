@@ -6,17 +6,8 @@ use std::time::{Duration, Instant};
 use peerline::relay::shared_directory::InstanceId;
 
 use super::engine::Engine;
-use super::settle;
 use super::site::RelaySite;
-
-fn three_relays(engine: &mut Engine, now: &mut Instant) -> [RelaySite; 3] {
-    let mut relays = [1, 2, 3].map(|number| RelaySite::new(number, *now));
-    for (number, relay) in relays.iter_mut().enumerate() {
-        relay.connect(InstanceId(number as u64 + 1), engine);
-    }
-    settle(&mut relays, engine, now);
-    relays
-}
+use super::{connected_relays, settle};
 
 /// Sends a message at the relay of this number. Returns what the listeners at the first two
 /// relays get.
@@ -42,7 +33,7 @@ fn send(
 fn a_message_is_delivered_once_if_several_relays_have_a_listener() {
     let node = SocketAddr::from(([192, 0, 2, 1], 9000));
     let (mut now, mut engine) = (Instant::now(), Engine::default());
-    let mut relays = three_relays(&mut engine, &mut now);
+    let mut relays = connected_relays::<3>(&mut engine, &mut now);
     let listeners = [0, 1].map(|relay: usize| {
         let (listener, _) = relays[relay].open(node, None, "REGISTER * 9000\nLISTEN\n");
         settle(&mut relays, &mut engine, &mut now);
@@ -82,7 +73,7 @@ fn messages_are_refused_while_the_engine_does_not_answer() {
     let node = SocketAddr::from(([192, 0, 2, 1], 9000));
     let sender = SocketAddr::from(([192, 0, 2, 7], 1));
     let (mut now, mut engine) = (Instant::now(), Engine::default());
-    let mut relays = three_relays(&mut engine, &mut now);
+    let mut relays = connected_relays::<3>(&mut engine, &mut now);
     let (listener, _) = relays[0].open(node, None, "LISTEN\n");
     settle(&mut relays, &mut engine, &mut now);
     let refusal = "ERROR 503 the registry does not answer; try again later\n";
@@ -107,7 +98,7 @@ fn messages_are_refused_while_the_engine_does_not_answer() {
 fn a_listener_stays_when_its_relay_connects_again() {
     let client = SocketAddr::from(([192, 0, 2, 1], 9000));
     let (mut now, mut engine) = (Instant::now(), Engine::default());
-    let mut relays = three_relays(&mut engine, &mut now);
+    let mut relays = connected_relays::<3>(&mut engine, &mut now);
     let (listener, _) = relays[0].open(client, None, "LISTEN\n");
     settle(&mut relays, &mut engine, &mut now);
     // The engine still has the listener of the earlier connection.
@@ -122,7 +113,7 @@ fn a_listener_that_ends_does_not_hide_that_of_another_relay() {
     let node = SocketAddr::from(([192, 0, 2, 1], 9000));
     let sender = SocketAddr::from(([192, 0, 2, 7], 1));
     let (mut now, mut engine) = (Instant::now(), Engine::default());
-    let mut relays = three_relays(&mut engine, &mut now);
+    let mut relays = connected_relays::<3>(&mut engine, &mut now);
     let listeners = [0, 1].map(|relay: usize| {
         let (listener, answers) = relays[relay].open(node, None, "REGISTER * 9000\nLISTEN\n");
         assert!(answers.ends_with("OK 192.0.2.1 9000\n"), "{answers}");

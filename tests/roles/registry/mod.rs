@@ -47,6 +47,16 @@ fn settle(relays: &mut [RelaySite], engine: &mut Engine, now: &mut Instant) {
     }
 }
 
+/// Relays that have connected to the engine.
+fn connected_relays<const N: usize>(engine: &mut Engine, now: &mut Instant) -> [RelaySite; N] {
+    let mut relays = std::array::from_fn(|index| RelaySite::new(index as u8 + 1, *now));
+    for (index, relay) in relays.iter_mut().enumerate() {
+        relay.connect(InstanceId(index as u64 + 1), engine);
+    }
+    settle(&mut relays, engine, now);
+    relays
+}
+
 struct Campus {
     rng: Rng,
     now: Instant,
